@@ -1,0 +1,46 @@
+"""Layered, named, living user interests from behaviour logs and item texts."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+# Public name -> the module that holds it, imported on first use: `import penchant` stays light.
+_HOME = {
+    "Config": "penchant.config",
+    "Model": "penchant.model",
+    "PenchantError": "penchant.errors",
+    "RunOptions": "penchant.config",
+    "evaluate": "penchant.assess",
+    "fit": "penchant.pipeline",
+    "load": "penchant.model",
+    "load_config": "penchant.config",
+    "make_world": "penchant.io.world",
+    "read_log": "penchant.io",
+}
+__all__ = [
+    "Config",
+    "Model",
+    "PenchantError",
+    "RunOptions",
+    "evaluate",
+    "fit",
+    "load",
+    "load_config",
+    "make_world",
+    "read_log",
+]  # noqa: E501
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        value = getattr(import_module(_HOME[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'penchant' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME])

@@ -1,0 +1,227 @@
+"""All settings, one frozen section per stage: the only home of defaults.
+
+`Config` holds what changes results; `RunOptions` holds what changes only the run (device, threads, progress).
+Unknown keys are refused with the nearest known one.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from penchant.errors import ConfigError, did_you_mean
+
+DEFAULT_ACTION_WEIGHTS: dict[str, float] = {
+    "view": 1.0,
+    "click": 1.0,
+    "search": 1.0,
+    "impression": 0.0,
+    "like": 3.0,
+    "bookmark": 3.0,
+    "save": 3.0,
+    "comment": 3.0,
+    "share": 4.0,
+    "follow": 3.0,
+    "play": 2.0,
+    "listen": 2.0,
+    "watch": 2.0,
+    "read": 2.0,
+    "download": 3.0,
+    "add_to_cart": 3.0,
+    "wishlist": 2.0,
+    "purchase": 5.0,
+    "rate": 3.0,
+    "review": 3.0,
+    "tag": 2.0,
+    "hide": -3.0,
+    "dislike": -3.0,
+    "return": -4.0,
+    "cancel": -4.0,
+    "skip": -0.5,
+    "unfollow": -2.0,
+    "adjust": 0.0,
+}
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class IoConfig(Section):
+    """Reading and cleaning (`penchant.io`)."""
+
+    columns: dict[str, str] = Field(default_factory=dict, description="ours -> theirs")
+    layout: Literal["long", "wide"] = "long"
+    on_error: Literal["stop", "drop"] = "drop"
+    max_drop_share: float = Field(0.5, ge=0, le=1, description="a run that would drop more than this share stops")
+    action_weights: dict[str, float] = Field(default_factory=dict, description="overrides of the defaults")
+    default_action: str = "view"
+    unknown_action_weight: float = Field(1.0, description="for an action with no stated weight")
+    rating_actions: tuple[str, ...] = ("rate", "review")
+    min_value: float | None = Field(None, description="leave out rated events below this value")
+    duplicate_rule: Literal["drop", "keep"] = "drop"
+    cap_user_share: float = Field(
+        0.02, gt=0, le=1, description="no user may hold more than this share of all events (robust users)"
+    )
+    bot_score: float = Field(8.0, gt=0, description="robust z-score of log events above which a user is an outlier")
+
+    @field_validator("columns")
+    @classmethod
+    def _known_columns(cls, value: dict[str, str]) -> dict[str, str]:
+        return {str(k): str(v) for k, v in value.items()}
+
+    def weight_of(self) -> dict[str, float]:
+        """Return action -> weight with the overrides applied."""
+        return {**DEFAULT_ACTION_WEIGHTS, **self.action_weights}
+
+
+class EncodeConfig(Section):
+    """Item texts to vectors (`penchant.encode`)."""
+
+    method: Literal["auto", "tfidf", "transformer", "none"] = "auto"
+    model: str = Field("", description="Hugging Face name or local path; empty = the packaged MiniLM")
+    fields: tuple[str, ...] = ("title", "text", "categories")
+    n_dims: int = Field(256, ge=2, le=4096, description="size of the tfidf vectors after SVD")
+    max_tokens: int = Field(128, ge=8, le=8192)
+    batch_size: int = Field(64, ge=1)
+    backend: Literal["auto", "torch", "onnx"] = "auto"
+
+
+class RepresentConfig(Section):
+    """What behaviour adds to items (`penchant.represent`)."""
+
+    method: Literal["mean", "factors"] = "factors"
+    n_factors: int = Field(64, ge=2, le=1024)
+    text_weight: float = Field(1.0, ge=0)
+    behaviour_weight: float = Field(1.0, ge=0)
+    min_item_events: int = Field(3, ge=1, description="items with fewer events get no behaviour vector")
+
+
+class InterestsConfig(Section):
+    """Tree, affinity, layers, names (`penchant.interests`)."""
+
+    n_leaves: int | Literal["auto"] = "auto"
+    max_leaves: int = Field(200, ge=2)
+    n_levels: Literal[2, 3] = 2
+    top_memberships: int = Field(3, ge=1, le=10, description="an item lies in at most this many leaves")
+    half_life_days: float = Field(60.0, gt=0)
+    short_half_life_days: float = Field(7.0, gt=0)
+    layer_method: Literal["forecast", "share", "points", "recency", "frequency", "kmeans"] = "forecast"
+    horizon: int = Field(10, ge=1, description="H: the next events a forecast speaks of")
+    core: float = Field(0.5, gt=0, lt=1)
+    secondary: float = Field(0.15, gt=0, lt=1)
+    n_evidence: int = Field(3, ge=1, le=20)
+    n_keywords: int = Field(8, ge=1, le=50)
+
+
+class SegmentsConfig(Section):
+    """User segments (`penchant.segments`)."""
+
+    method: Literal["kmeans"] = "kmeans"
+    n_segments: int | Literal["auto"] = "auto"
+    max_segments: int = Field(20, ge=2)
+    n_exemplars: int = Field(5, ge=1)
+
+
+class RecommendConfig(Section):
+    """Candidates, ranking, diversity (`penchant.recommend`)."""
+
+    n_candidates: int = Field(200, ge=10)
+    allow_seen: bool = False
+    diversity: float = Field(0.0, ge=0, le=1, description="0 = by score alone, 1 = by novelty within the list")
+    n_windows: int = Field(2, ge=1, le=6, description="earlier windows the ranker is trained on")
+
+
+class EvaluateConfig(Section):
+    """The time split, peers and metrics (`penchant.evaluate`)."""
+
+    test_share: float = Field(0.2, gt=0, lt=0.9, description="last share of the time span (of order, without times)")
+    k: int = Field(10, ge=1)
+    peers: tuple[str, ...] = ("popular", "popular_7d", "popular_30d", "item_knn", "als", "ease", "plain")
+    n_bootstrap: int = Field(500, ge=50)
+
+
+class Config(Section):
+    """Everything that changes results."""
+
+    seed: int = Field(0, ge=0)
+    io: IoConfig = IoConfig()
+    encode: EncodeConfig = EncodeConfig()
+    represent: RepresentConfig = RepresentConfig()
+    interests: InterestsConfig = InterestsConfig()
+    segments: SegmentsConfig = SegmentsConfig()
+    recommend: RecommendConfig = RecommendConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What changes only the run, never the result.
+
+    device: "auto", "cpu" or "cuda"; cache_dir: where text vectors are kept (None = no cache); progress: bars on stderr.
+    """
+
+    device: str = "auto"
+    cache_dir: Path | None = None
+    progress: bool = False
+
+
+def build_config(data: dict[str, Any]) -> Config:
+    """Check a nested dict of settings; name the wrong key and the nearest right one.
+
+    >>> build_config({"interests": {"horizon": 5}}).interests.horizon
+    5
+    """
+    try:
+        return Config.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError("; ".join(_explain(e) for e in error.errors())) from None
+
+
+def load_config(path: str | Path | None = None, overrides: list[str] | None = None) -> Config:
+    """Read a TOML file (or none) and apply `section.key=value` overrides."""
+    data: dict[str, Any] = {}
+    if path is not None:
+        try:
+            data = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ConfigError(f"{path}: can't be read ({error.strerror}); give the path of a TOML file") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path}: is not valid TOML ({error})") from None
+    for override in overrides or []:
+        _apply(data, override)
+    return build_config(data)
+
+
+def _apply(data: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"--set {override!r}: must be section.key=value, e.g. interests.horizon=10")
+    try:
+        value = tomllib.loads(f"v = {text}")["v"]
+    except tomllib.TOMLDecodeError:
+        value = text  # a bare word is a string
+    parts = key.strip().split(".")
+    for part in parts[:-1]:
+        data = data.setdefault(part, {})
+        if not isinstance(data, dict):
+            raise ConfigError(f"--set {override!r}: '{part}' is a value, not a section")
+    data[parts[-1]] = value
+
+
+def _explain(error: Any) -> str:
+    location = [str(p) for p in error["loc"]]
+    name = ".".join(location)
+    if error["type"] == "extra_forbidden":
+        section: type[BaseModel] = Config
+        for part in location[:-1]:
+            annotation = section.model_fields[part].annotation
+            if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+                break
+            section = annotation
+        return f"unknown setting '{name}'; {did_you_mean(location[-1], list(section.model_fields))}"
+    return f"setting '{name}': {error['msg'][0].lower()}{error['msg'][1:]}. Got {error['input']!r} instead"

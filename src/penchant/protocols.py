@@ -1,0 +1,35 @@
+"""What a part must offer to be a part: one to three methods each."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from penchant.data import Events, Parts
+
+FloatArray = npt.NDArray[np.float32]
+
+
+class Encoder(Protocol):
+    """Texts to L2-normalised vectors; an empty text gives a row of zeros."""
+
+    name: str
+
+    def fit(self, texts: list[str]) -> None: ...
+
+    def encode(self, texts: list[str]) -> FloatArray: ...
+
+    def to_parts(self) -> Parts: ...
+
+
+class Scorer(Protocol):
+    """One signal: scores of all items for some users, from a log alone (peers and candidate signals alike)."""
+
+    name: str
+
+    def fit(self, events: Events, n_items: int) -> None: ...
+
+    def score(self, user_rows: npt.NDArray[np.int32], history: sp.csr_array) -> FloatArray: ...
