@@ -31,7 +31,7 @@ __all__ = [
     "load_config",
     "make_world",
     "read_log",
-]  # noqa: E501
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -332,9 +332,10 @@ class Profiles:
     """All interest points of all users, at every level of the tree.
 
     points columns: user_row i32 · interest_row i32 (row of tree.nodes) · level i32 · affinity f32 ·
-    affinity_short f32 · share f32 (0..1 over the user's interests of that level) ·
-    aversion f32 (>= 0, negative evidence, apart) · probability f32 · layer i8 (index into LAYERS) · state i8 (index into STATES) · n_events i32 · n_active_days i32 ·
-    first_time f64 · last_time f64 · medoid_item_row i32 (-1 if none) · evidence list[i32] (item rows, strongest first).
+    affinity_short f32 · share f32 (0..1 over the user's interests of that level) · aversion f32 (>= 0, negative
+    evidence, kept apart) · probability f32 · layer i8 (index into LAYERS) · state i8 (index into STATES) ·
+    n_events i32 · n_active_days i32 · first_time f64 · last_time f64 · medoid_item_row i32 (-1 if none) ·
+    evidence list[i32] (item rows, strongest first).
     Sorted by user_row, level, then probability (high first), interest_row.
     """
 
