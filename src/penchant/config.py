@@ -6,12 +6,14 @@ Unknown keys are refused with the nearest known one.
 
 from __future__ import annotations
 
+import math
 import tomllib
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from penchant.errors import ConfigError, did_you_mean
 
@@ -43,6 +45,8 @@ DEFAULT_ACTION_WEIGHTS: dict[str, float] = {
     "cancel": -4.0,
     "skip": -0.5,
     "unfollow": -2.0,
+    "unlike": -2.0,
+    "remove_from_cart": -1.0,
     "adjust": 0.0,
 }
 
@@ -68,11 +72,29 @@ class IoConfig(Section):
         0.02, gt=0, le=1, description="no user may hold more than this share of all events (robust users)"
     )
     bot_score: float = Field(8.0, gt=0, description="robust z-score of log events above which a user is an outlier")
+    bot_hours: int = Field(20, ge=1, le=24, description="active hours of a day, twice or more, no person has")
+    day_first: bool | None = Field(None, description="1/2/2024 is in February (true); unset: the log must show it")
+    latest_time: str = Field("", description="ISO time; a later one is impossible; empty: a day after reading")
 
     @field_validator("columns")
     @classmethod
     def _known_columns(cls, value: dict[str, str]) -> dict[str, str]:
         return {str(k): str(v) for k, v in value.items()}
+
+    @field_validator("action_weights")
+    @classmethod
+    def _finite_weights(cls, value: dict[str, float]) -> dict[str, float]:
+        bad = [k for k, v in value.items() if not math.isfinite(v)]
+        if bad:
+            raise ValueError(f"the weight of '{bad[0]}' must be a finite number")
+        return value
+
+    @field_validator("latest_time")
+    @classmethod
+    def _iso_time(cls, value: str) -> str:
+        if value:
+            datetime.fromisoformat(value)  # its ValueError says what is wrong
+        return value
 
     def weight_of(self) -> dict[str, float]:
         """Return action -> weight with the overrides applied."""
@@ -111,11 +133,21 @@ class InterestsConfig(Section):
     half_life_days: float = Field(60.0, gt=0)
     short_half_life_days: float = Field(7.0, gt=0)
     layer_method: Literal["forecast", "share", "points", "recency", "frequency", "kmeans"] = "forecast"
+    forecast_model: Literal["auto", "logistic", "boosted", "blend"] = Field(
+        "auto", description="form of the forecast; auto = the least Brier score on a later window"
+    )
+    max_forecast_users: int = Field(20_000, ge=100, description="users the forecast is learnt from, at most")
     horizon: int = Field(10, ge=1, description="H: the next events a forecast speaks of")
     core: float = Field(0.5, gt=0, lt=1)
     secondary: float = Field(0.15, gt=0, lt=1)
     n_evidence: int = Field(3, ge=1, le=20)
     n_keywords: int = Field(8, ge=1, le=50)
+
+    @model_validator(mode="after")
+    def _layers_in_order(self) -> InterestsConfig:
+        if self.secondary >= self.core:
+            raise ValueError(f"'secondary' ({self.secondary}) must be below 'core' ({self.core})")
+        return self
 
 
 class SegmentsConfig(Section):
@@ -125,24 +157,46 @@ class SegmentsConfig(Section):
     n_segments: int | Literal["auto"] = "auto"
     max_segments: int = Field(20, ge=2)
     n_exemplars: int = Field(5, ge=1)
+    n_top_interests: int = Field(5, ge=1, le=50, description="interests told of a segment, at most")
+    min_coverage: float = Field(0.1, ge=0, le=1, description="an interest speaks for a segment if this share has it")
+    n_choice_users: int = Field(6000, ge=100, description="users the number of segments is chosen on, at most")
+    n_random: int = Field(100, ge=20, description="random partitions a segmentation is tested against")
 
 
 class RecommendConfig(Section):
     """Candidates, ranking, diversity (`penchant.recommend`)."""
 
-    n_candidates: int = Field(200, ge=10)
+    method: str = Field("auto", description="auto = what wins on past windows; or one method's name, e.g. blend, ease")
+    n_candidates: int = Field(200, ge=10, description="items a user that the ranker orders")
     allow_seen: bool = False
     diversity: float = Field(0.0, ge=0, le=1, description="0 = by score alone, 1 = by novelty within the list")
-    n_windows: int = Field(2, ge=1, le=6, description="earlier windows the ranker is trained on")
+    n_explore: int = Field(0, ge=0, description="last places of a list kept for near items with few or no events")
+    n_windows: int = Field(
+        3, ge=1, le=6, description="past windows: methods are trained on them and compared on the later"
+    )
+    window_share: float = Field(0.2, gt=0, le=0.5, description="events in a window, as a share of the log")
+    min_window_users: int = Field(10, ge=1, description="a window with fewer users to learn from is left out")
+    max_train_users: int = Field(1500, ge=10, description="users drawn from each window")
+    step_back_margin: float = Field(
+        1.0, ge=0, description="standard errors a single signal must be ahead by before combinations give way to it"
+    )
+    ease_max_items: int = Field(
+        4000, ge=10, description="EASE is solved on the most popular items; cost grows cubically"
+    )
+    n_neighbours: int = Field(256, ge=10, description="EASE weights kept an item")
 
 
 class EvaluateConfig(Section):
     """The time split, peers and metrics (`penchant.evaluate`)."""
 
-    test_share: float = Field(0.2, gt=0, lt=0.9, description="last share of the time span (of order, without times)")
+    test_share: float = Field(0.2, gt=0, lt=0.9, description="last share of the events, in time or order")
+    cold_items: Literal["miss", "leave_out"] = Field(
+        "miss", description="targets that nobody liked in train: count as misses, or leave out"
+    )
     k: int = Field(10, ge=1)
     peers: tuple[str, ...] = ("popular", "popular_7d", "popular_30d", "item_knn", "als", "ease", "plain")
-    n_bootstrap: int = Field(500, ge=50)
+    n_bootstrap: int = Field(500, ge=50, description="redraws of users for the 95 % intervals")
+    n_choice_users: int = Field(10_000, ge=100, description="users a peer's settings are chosen on, at most")
 
 
 class Config(Section):
@@ -224,4 +278,5 @@ def _explain(error: Any) -> str:
                 break
             section = annotation
         return f"unknown setting '{name}'; {did_you_mean(location[-1], list(section.model_fields))}"
-    return f"setting '{name}': {error['msg'][0].lower()}{error['msg'][1:]}. Got {error['input']!r} instead"
+    message = error["msg"].removeprefix("Value error, ")
+    return f"setting '{name}': {message[0].lower()}{message[1:]}. Got {error['input']!r} instead"

@@ -270,6 +270,7 @@ class InterestTree:
     name str · keywords list[str] · n_items i32 · medoid_item_row i32 · coverage f32 · distinctiveness f32.
     membership: (n_items, n_leaves) CSR float32, rows sum to 1; an empty row is an unassigned item.
     centroids: (n_leaves, d) in the fused space; text_centroids: (n_leaves, d_text) or None, for items by text alone.
+    facts: how the tree was found: temperatures and floors of membership, how the number of leaves was chosen, ...
     """
 
     nodes: pl.DataFrame
@@ -277,6 +278,7 @@ class InterestTree:
     centroids: FloatArray
     text_centroids: FloatArray | None
     version: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.nodes["interest_id"].n_unique() != self.nodes.height:
@@ -352,8 +354,9 @@ class Segments:
 
     segment_row: (n_users,) int32, -1 = unassigned.
     table columns: segment_id str · name str · n_users i32 · share f32 · top_interests list[str] (names) ·
-    top_interest_rows list[i32] · lift list[f32] · exemplars list[i32] (user rows) · cohesion f32 · worth f32 (ratio to
-    random partitions) · passes bool.
+    top_interest_rows list[i32] · lift list[f32] · coverage list[f32] (share of members who have it) ·
+    exemplars list[i32] (user rows) · cohesion f32 · worth f32 (ratio to random partitions) · passes bool.
+    row_weights: (n_nodes,) what the columns of a user row are multiplied by; makes rows of new users comparable.
     facts: how the number was chosen, stability, separation, worth with its interval, share of unassigned.
     """
 
@@ -361,6 +364,7 @@ class Segments:
     table: pl.DataFrame
     centroids: FloatArray
     facts: Mapping[str, Any] = field(default_factory=dict)
+    row_weights: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
 
 
 @dataclass(frozen=True)

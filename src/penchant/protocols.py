@@ -26,7 +26,12 @@ class Encoder(Protocol):
 
 
 class Scorer(Protocol):
-    """One signal: scores of all items for some users, from a log alone (peers and candidate signals alike)."""
+    """One signal: scores of all items for some users, from a log alone (peers and candidate signals alike).
+
+    `history` is (n_users, n_items), the past that scores follow, entries used as given: 0/1 is the textbook form,
+    decayed entries favour what is recent. It need not be the fit's log.
+    `score` gives (len(user_rows), n_items) float32, possibly read-only; higher is better.
+    """
 
     name: str
 

@@ -1,0 +1,187 @@
+"""Evaluate on the caller's own log: split by time, fit on the past, compare with peers on what came next."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from penchant.config import Config, RunOptions
+from penchant.data import Log
+from penchant.errors import ConfigError, DataError, OutputError, did_you_mean
+from penchant.evaluate.peers import run_peers
+from penchant.evaluate.split import split_by_time
+from penchant.evaluate.table import brief, compare
+from penchant.interests.forecast import LayerReport
+from penchant.interests.layers import test_forecast as test_layers
+from penchant.io import read_log, write_table
+from penchant.model import Model
+from penchant.pipeline import fit_log, place_text_events
+from penchant.scorers import SCORERS
+
+OURS = "penchant"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation found, as tables and plain notes.
+
+    ranking: one row a method with its metrics and 95 % intervals over users.
+    layers: how well the forecast held on the test window, or None where it is too small.
+    """
+
+    ranking: pl.DataFrame
+    layers: LayerReport | None
+    notes: tuple[str, ...]
+    facts: dict[str, Any]
+    model: Model
+
+    def frames(self) -> list[tuple[str, pl.DataFrame]]:
+        """Title and table, in the order to print."""
+        out = [("Recommendations: ours and what you would use instead", brief(self.ranking))]
+        if self.layers is not None:
+            out += [("Layers against rule methods", self.layers.methods), ("Layers", self.layers.layers)]
+        return out
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {
+            "ranking": self.ranking.to_dicts(),
+            "layers": None
+            if self.layers is None
+            else {
+                "methods": self.layers.methods.to_dicts(),
+                "layers": self.layers.layers.to_dicts(),
+                "reliability": self.layers.reliability.to_dicts(),
+            },
+            "notes": list(self.notes),
+            "facts": self.facts,
+        }
+
+    def save(self, folder: str | Path) -> None:
+        """Write ranking.parquet and .csv, the layers' tables, and evaluation.json."""
+        target = Path(folder)
+        try:
+            target.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"{target}: can't be made ({error.strerror}); choose another folder") from error
+        write_table(self.ranking, target / "ranking.parquet")
+        write_table(self.ranking, target / "ranking.csv")
+        if self.layers is not None:
+            write_table(self.layers.methods, target / "layers_methods.csv")
+            write_table(self.layers.layers, target / "layers.csv")
+            write_table(self.layers.reliability, target / "layers_reliability.csv")
+        text = json.dumps(self.to_dict(), ensure_ascii=False, indent=1, default=_plain)
+        (target / "evaluation.json").write_text(text + "\n", encoding="utf-8")
+
+
+def evaluate(
+    events: Any,
+    items: Any = None,
+    *,
+    against: Sequence[str] | None = None,
+    config: Config | None = None,
+    run: RunOptions | None = None,
+) -> Evaluation:
+    """Compare with peers on a log: global time split, full ranking over all items, seen items left out.
+
+    Args:
+        events, items: as for `penchant.fit`.
+        against: names of peers (default: `config.evaluate.peers`); each picks its settings inside the past.
+
+    Raises:
+        DataError: the log is too short to hold out a window.
+        ConfigError: an unknown peer.
+    """
+    config = config or Config()
+    run = run or RunOptions()
+    peers = check_peers(against if against is not None else config.evaluate.peers)
+    log = read_log(events, items, config=config.io)
+    return evaluate_log(log, peers, config, run)
+
+
+def check_peers(names: Sequence[str]) -> tuple[str, ...]:
+    """Refuse a peer that does not exist, naming the nearest."""
+    for name in names:
+        if name not in SCORERS:
+            raise ConfigError(f"peer '{name}' is unknown; {did_you_mean(name, list(SCORERS))}")
+    return tuple(names)
+
+
+def evaluate_log(log: Log, peers: Sequence[str], config: Config, run: RunOptions) -> Evaluation:
+    """Evaluate on a log already read."""
+    split = split_by_time(log.events, config.evaluate.test_share)
+    model = fit_log(replace(log, events=split.train), config, run)
+    target = split.targets(len(log.items), config.evaluate.cold_items)
+    users = np.flatnonzero(np.diff(target.indptr) > 0).astype(np.int32)
+    if not len(users):
+        raise DataError(
+            "events: no known user took an unseen item in the last "
+            f"{config.evaluate.test_share:.0%} of the log; there is nothing to test on"
+        )
+    k = config.evaluate.k
+    lists = {OURS: our_lists(model, users, k)}
+    lists |= run_peers(split.train, log.items, peers, users, config.evaluate, seed=config.seed, run=run)
+    ranking = compare(lists, split, users, model.space, model.tree.membership, config.evaluate, seed=config.seed)
+    text_membership = place_text_events(split.train, model.tree, model.encoder, config)
+    layers = test_layers(
+        model.forecast,
+        split.train,
+        split.test,
+        model.tree,
+        config.interests,
+        seed=config.seed,
+        text_membership=text_membership,
+    )
+    facts = {
+        "n_train_events": len(split.train),
+        "n_test_events": len(split.test),
+        "n_test_users": len(users),
+        "cut": split.cut,
+        "clock": log.events.clock,
+        "chosen": model.recommender.chosen,
+        "k": k,
+    }
+    return Evaluation(ranking, layers, tuple(_notes(ranking, layers, facts)), facts, model)
+
+
+def our_lists(model: Model, user_rows: np.ndarray[Any, Any], k: int) -> np.ndarray[Any, Any]:
+    """(n_users, k) item rows, best first, -1 where fewer exist."""
+    table = model.recommender.recommend(user_rows.astype(np.int32), model.profiles, k=k).table
+    position = np.full(len(model.user_ids), -1, np.int64)
+    position[user_rows] = np.arange(len(user_rows))
+    out = np.full((len(user_rows), k), -1, np.int32)
+    out[position[table["user_row"].to_numpy()], table["rank"].to_numpy() - 1] = table["item_row"].to_numpy()
+    return out
+
+
+def _notes(ranking: pl.DataFrame, layers: LayerReport | None, facts: dict[str, Any]) -> list[str]:
+    """What the tables say, in words, losses included."""
+    order = "order" if facts["clock"] == "order" else "time"
+    notes = [
+        f"split by {order}: {facts['n_train_events']:,} events before the cut, {facts['n_test_events']:,} after; "
+        f"{facts['n_test_users']:,} known users who took something new; full ranking, seen items left out; "
+        f"intervals: 95 % over users"
+    ]
+    others = ranking.filter(pl.col("method") != OURS)
+    if others.height:
+        metric = f"ndcg@{facts['k']}"
+        ours = float(ranking.filter(pl.col("method") == OURS)[metric][0])
+        best = others.sort(metric, descending=True, maintain_order=True).row(0, named=True)
+        verdict = "above" if ours > best[metric] else "BELOW"
+        notes.append(
+            f"{OURS} ({facts['chosen']}) {metric} {ours:.4f}: "
+            f"{verdict} the best peer, {best['method']} {best[metric]:.4f}"
+        )
+    if layers is None:
+        notes.append("layers: too few users act often enough after the cut, so the forecast was not tested")
+    return notes
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if hasattr(value, "item") else list(value)

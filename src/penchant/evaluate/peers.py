@@ -1,0 +1,127 @@
+"""What one would pick instead, in the same run: each peer's settings are chosen inside train, then it is refitted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from penchant.config import EvaluateConfig, RunOptions
+from penchant.data import Events, IntArray, Items
+from penchant.errors import ConfigError, DataError, did_you_mean
+from penchant.evaluate.ranking import score_lists
+from penchant.evaluate.split import seen_items, split_by_time
+from penchant.progress import step
+from penchant.scorers import SCORERS, build_scorer, top_lists
+
+
+@dataclass(frozen=True)
+class Peer:
+    """One peer's answer: lists (n, k) of item rows, the settings chosen, each setting's score, and what it left out."""
+
+    lists: IntArray
+    settings: Mapping[str, Any]
+    validation: tuple[float, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Window:
+    """The validation window: the last part of train, cut off as the test was cut off from train."""
+
+    train: Events
+    history: sp.csr_array
+    seen: sp.csr_array
+    targets: sp.csr_array
+    user_rows: IntArray
+
+
+def run_peers(
+    train: Events,
+    items: Items,
+    names: Sequence[str],
+    user_rows: IntArray,
+    config: EvaluateConfig,
+    *,
+    seed: int,
+    run: RunOptions | None = None,
+) -> dict[str, IntArray]:
+    """Lists of each peer: name -> (len(user_rows), k) item rows, -1 where fewer exist. See `fit_peers`."""
+    return {
+        name: peer.lists for name, peer in fit_peers(train, items, names, user_rows, config, seed=seed, run=run).items()
+    }
+
+
+def fit_peers(
+    train: Events,
+    items: Items,
+    names: Sequence[str],
+    user_rows: IntArray,
+    config: EvaluateConfig,
+    *,
+    seed: int,
+    run: RunOptions | None = None,
+) -> dict[str, Peer]:
+    """Choose each peer's settings on the last part of train, refit it on all of train, and rank all items.
+
+    Settings: the row of the scorer's GRID with the best NDCG@k on a window cut off train by the same share; at a tie
+    the earlier row; the first row where train is too short to hold out a window (`notes` says so). Ranking is in full
+    over all items, items the user acted on in train left out, equal scores by item row.
+
+    Raises:
+        ConfigError: no scorer has one of the names.
+    """
+    for name in names:
+        if name not in SCORERS:
+            raise ConfigError(f"peer '{name}' is unknown; {did_you_mean(name, list(SCORERS))}")
+    n_items = len(items)
+    window = _window(train, n_items, config, seed)
+    history, seen = train.matrix(n_items, binary=True), seen_items(train, n_items)
+    out: dict[str, Peer] = {}
+    for name in names:
+        with step(f"peer {name}") if run is not None and run.progress else nullcontext():
+            grid = SCORERS[name].GRID
+            validation = _validate(name, grid, window, items, config.k, seed)
+            settings = grid[int(np.argmax(validation))] if validation else grid[0]
+            scorer = build_scorer(name, settings, items=items, seed=seed)
+            scorer.fit(train, n_items)
+            lists = top_lists(scorer, user_rows, history, config.k, seen=seen)
+        notes = scorer.notes
+        if window is None and len(grid) > 1:
+            notes = (*notes, f"{name}: train is too short to choose settings on; took {dict(settings)}")
+        out[name] = Peer(lists, settings, validation, notes)
+    return out
+
+
+def _window(train: Events, n_items: int, config: EvaluateConfig, seed: int) -> _Window | None:
+    try:
+        split = split_by_time(train, config.test_share)
+    except DataError:  # one moment only, or too few events: nothing to hold out
+        return None
+    targets = split.targets(n_items, config.cold_items)
+    users = np.flatnonzero(np.diff(targets.indptr) > 0).astype(np.int32)
+    if not len(users):
+        return None
+    if len(users) > config.n_choice_users:
+        drawn = np.random.default_rng(seed).choice(len(users), config.n_choice_users, replace=False)
+        users = users[np.sort(drawn)]
+    return _Window(split.train, split.history(n_items), split.seen(n_items), targets, users)
+
+
+def _validate(
+    name: str, grid: Sequence[Mapping[str, Any]], window: _Window | None, items: Items, k: int, seed: int
+) -> tuple[float, ...]:
+    """NDCG@k of each row of the grid on the window; empty where there is nothing to choose."""
+    if window is None or len(grid) < 2:
+        return ()
+    out = []
+    for settings in grid:
+        scorer = build_scorer(name, settings, items=items, seed=seed)
+        scorer.fit(window.train, len(items))
+        lists = top_lists(scorer, window.user_rows, window.history, k, seen=window.seen)
+        out.append(float(score_lists(lists, window.targets, window.user_rows)[f"ndcg@{k}"].mean()))  # type: ignore[arg-type]
+    return tuple(out)

@@ -1,0 +1,120 @@
+"""The global time split: everything before one moment to learn from, everything after it to be tested on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import scipy.sparse as sp
+
+from penchant.data import Events
+from penchant.errors import DataError
+
+ColdItems = Literal["miss", "leave_out"]
+
+
+@dataclass(frozen=True)
+class Split:
+    """A log cut in two at one moment, the same for all users (no user's future informs another's past).
+
+    train: events with time < cut; test: events with time >= cut. Checked when built.
+    """
+
+    train: Events
+    test: Events
+    cut: float
+
+    def __post_init__(self) -> None:
+        if len(self.train) and self.train.end >= self.cut:
+            n = int((self.train.time >= self.cut).sum())
+            raise DataError(
+                f"split: {n:,} of {len(self.train):,} train events lie at or after the cut ({self.cut}): the future "
+                "would leak into train; build the split with split_by_time"
+            )
+        if len(self.test) and self.test.start < self.cut:
+            n = int((self.test.time < self.cut).sum())
+            raise DataError(
+                f"split: {n:,} of {len(self.test):,} test events lie before the cut ({self.cut}); "
+                "build the split with split_by_time"
+            )
+        if self.train.n_users != self.test.n_users:
+            raise DataError(
+                f"split: train and test must share user rows. Got {self.train.n_users:,} and {self.test.n_users:,}."
+            )
+
+    def history(self, n_items: int) -> sp.csr_array:
+        """(n_users, n_items) 0/1: what each user liked in train."""
+        return self.train.matrix(n_items, binary=True)
+
+    def seen(self, n_items: int) -> sp.csr_array:
+        """(n_users, n_items) 0/1: what each user acted on in train, liked or not; never recommended, never a target."""
+        return seen_items(self.train, n_items)
+
+    def targets(self, n_items: int, cold_items: ColdItems = "miss") -> sp.csr_array:
+        """What a good list would hold: the items a known user liked in test and had not acted on in train.
+
+        Known users liked at least one item in train. A repeated purchase is no target.
+
+        Args:
+            cold_items: items nobody liked in train: "miss" keeps them as targets (who can't recommend them misses
+                them), "leave_out" drops them, and users left without a target with them.
+        Returns:
+            (n_users, n_items) CSR float32 0/1, indices sorted; empty rows are users not to be tested.
+        """
+        history = self.history(n_items)
+        target = self.test.matrix(n_items, binary=True)
+        target = sp.csr_array(target - target.multiply(self.seen(n_items)))
+        keep_user = (np.diff(history.indptr) > 0).astype(np.float32)
+        keep_item = np.ones(n_items, np.float32)
+        if cold_items == "leave_out":
+            keep_item[np.bincount(history.indices, minlength=n_items) == 0] = 0.0
+        target.data *= np.repeat(keep_user, np.diff(target.indptr)) * keep_item[target.indices]
+        target.eliminate_zeros()
+        target.sort_indices()
+        return target
+
+    def cold_share(self, n_items: int) -> float:
+        """Share of the targets that nobody liked in train, 0..1 (0 without targets): no log foretells them."""
+        n_all = self.targets(n_items, "miss").nnz
+        return 1 - self.targets(n_items, "leave_out").nnz / n_all if n_all else 0.0
+
+
+def split_by_time(events: Events, test_share: float) -> Split:
+    """Cut a log so that the last `test_share` of its events is the test (ties at the cut all go to the test).
+
+    The share is of events, not of the span: a log that grows or fades still gives a test of the size asked for. A log
+    without times is cut the same way on its order.
+
+    Raises:
+        DataError: all events share one time, or the log is too short: one side would be empty.
+
+    >>> import polars as pl
+    >>> log = pl.DataFrame({"user_row": [0, 1, 0, 1], "item_row": [0, 0, 1, 2], "action": [0] * 4, "weight": [1.0] * 4,
+    ...     "time": [1.0, 2.0, 3.0, 4.0]}, schema={"user_row": pl.Int32, "item_row": pl.Int32, "action": pl.Int16,
+    ...     "weight": pl.Float32, "time": pl.Float64})
+    >>> split = split_by_time(Events(log, pl.Series(["a", "b"]), ("view",)), 0.5)
+    >>> split.cut, len(split.train), split.targets(3).toarray().tolist()
+    (3.0, 2, [[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    """
+    if not 0 < test_share < 1:
+        raise DataError(f"split: test_share must be above 0 and below 1. Got {test_share}.")
+    n = len(events)
+    cut = float(events.time[min(n - 1, int(np.floor(n * (1 - test_share))))]) if n else 0.0
+    train = events.before(cut)
+    if not len(train):
+        raise DataError(
+            f"split: no event lies before the last {test_share:.0%} of the log ({n:,} events, "
+            f"{len(np.unique(events.time)):,} different times); give a longer log, or a smaller evaluate.test_share"
+        )
+    return Split(train, events.take(events.time >= cut), cut)
+
+
+def seen_items(events: Events, n_items: int) -> sp.csr_array:
+    """(n_users, n_items) float32 0/1: pairs with an event of any weight but zero (an impression is not an act)."""
+    acts = (events.item_row >= 0) & (events.weight != 0)
+    pairs = (events.user_row[acts], events.item_row[acts])
+    out = sp.coo_array((np.ones(len(pairs[0]), np.float32), pairs), shape=(events.n_users, n_items)).tocsr()
+    out.sum_duplicates()
+    out.data = np.ones_like(out.data)
+    return out

@@ -1,0 +1,258 @@
+"""The interest tree: leaves found in the items' space, soft membership, upper levels, names, stable ids."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+import scipy.sparse as sp
+
+from penchant.config import InterestsConfig
+from penchant.data import Events, FloatArray, IntArray, InterestTree, Items, ItemSpace, Parts, Vectors
+from penchant.interests.leaves import find_leaves
+from penchant.interests.levels import group_leaves
+from penchant.interests.membership import (
+    as_int32,
+    fit_temperature,
+    neighbour_shares,
+    soft_membership,
+    unit_rows,
+    weighted_centroids,
+)
+from penchant.interests.names import name_nodes
+from penchant.interests.neighbours import nearest
+
+N_NEIGHBOURS = 10  # neighbours that fix the temperature of membership
+TEXT_FLOOR_QUANTILE = 0.005  # a text further from every leaf than all but this share of the items is no interest
+N_ID_ITEMS = 5  # items of a leaf, strongest first, that make its id
+
+
+@dataclass(frozen=True)
+class _Level:
+    """One level of the tree under work: the group of each leaf."""
+
+    group: IntArray
+    level: int
+
+
+def build_tree(space: ItemSpace, items: Items, events: Events, config: InterestsConfig, *, seed: int) -> InterestTree:
+    """Find the interests in the items.
+
+    Args:
+        space: where the items lie; leaves are clusters of `fused`, `text` places later items by text alone.
+        items: the catalogue (names come from its titles, texts and categories).
+        events: give the items' popularity: medoids and names speak of what people use.
+        config: the interests' section.
+        seed: of the clustering.
+    Returns:
+        The tree. Items whose fused row is all zero stay unassigned (an empty membership row).
+    """
+    values = space.fused.values
+    weights = item_weights(events, len(items))
+    found = find_leaves(values, config, seed=seed)
+    labels, n_leaves = found.labels, found.n_leaves
+    hard = _one_hot(labels, n_leaves)
+    centroids = weighted_centroids(values, hard, np.ones(len(values), np.float32))
+    order, *upper = group_leaves(
+        centroids, np.maximum(np.bincount(labels[labels >= 0], minlength=n_leaves), 1), config.n_levels
+    )
+    rank = np.empty(n_leaves, np.int32)
+    rank[order] = np.arange(n_leaves, dtype=np.int32)
+    labels = np.where(labels >= 0, rank[labels] if n_leaves else -1, -1).astype(np.int32)
+    centroids, upper = centroids[order], [group[order] for group in upper]
+
+    temperature = fit_temperature(
+        values @ centroids.T, neighbour_shares(found.neighbours[:, :N_NEIGHBOURS], labels, n_leaves)
+    )
+    membership = soft_membership(values, centroids, temperature, top=config.top_memberships)
+    facts = {**found.facts, "temperature": temperature}
+    text_centroids = None
+    if space.text is not None and space.text.present.any() and n_leaves:
+        text_centroids = weighted_centroids(space.text.values, membership, np.ones(len(values), np.float32))
+        facts |= _text_facts(space.text, text_centroids, membership)
+    nodes = _node_table(values, items, membership, centroids, upper, weights, config)
+    version = tree_version(nodes, centroids)
+    return InterestTree(nodes, membership, centroids, text_centroids, version, facts)
+
+
+def item_weights(events: Events, n_items: int) -> FloatArray:
+    """(n_items,) importance of items: 1 + log2(1 + users who liked it), so that none counts for nothing."""
+    liked = events.positive().table.select("user_row", "item_row").unique()
+    users = np.bincount(liked["item_row"].to_numpy(), minlength=n_items)
+    return (1.0 + np.log2(1.0 + users)).astype(np.float32)
+
+
+def _one_hot(labels: IntArray, n_leaves: int) -> sp.csr_array:
+    rows = np.flatnonzero(labels >= 0)
+    return sp.csr_array((np.ones(len(rows), np.float32), (rows, labels[rows])), shape=(len(labels), n_leaves))
+
+
+def _text_facts(text: Vectors, text_centroids: FloatArray, membership: sp.csr_array) -> dict[str, float]:
+    """Temperature and floor for items known by text alone, fitted on the items whose leaves are known."""
+    known = text.present & (np.diff(membership.indptr) > 0)
+    similarity = text.values[known] @ text_centroids.T
+    temperature = fit_temperature(similarity, membership[known].toarray())
+    floor = float(np.quantile(similarity.max(axis=1), TEXT_FLOOR_QUANTILE)) if known.any() else -2.0
+    return {"text_temperature": temperature, "text_floor": floor}
+
+
+def _node_table(
+    values: FloatArray,
+    items: Items,
+    membership: sp.csr_array,
+    centroids: FloatArray,
+    upper: list[IntArray],
+    weights: FloatArray,
+    config: InterestsConfig,
+) -> pl.DataFrame:
+    """Lay out leaves, then the levels above them, the top last; name them all."""
+    n_leaves = len(centroids)
+    n_levels = config.n_levels
+    parent, level = [np.arange(n_leaves) * 0 - 1], [np.full(n_leaves, n_levels)]
+    lift = np.eye(n_leaves)  # nodes x leaves, grown level by level
+    rows_of = np.arange(n_leaves)  # the node of each leaf at the level below
+    start = n_leaves
+    for depth, group in enumerate(upper):
+        n_groups = int(group.max(initial=0)) + 1
+        below = parent[-1]
+        first_below = start - len(below)
+        below[rows_of - first_below] = start + group
+        parent.append(np.full(n_groups, -1))
+        level.append(np.full(n_groups, n_levels - 1 - depth))
+        lift = np.vstack([lift, (group[None] == np.arange(n_groups)[:, None]).astype(float)])
+        rows_of = start + group
+        start += n_groups
+    parent_row = np.concatenate(parent).astype(np.int32)
+    levels = np.concatenate(level).astype(np.int32)
+    node_items = as_int32(sp.csr_array(sp.csr_array(lift.astype(np.float32)) @ membership.T))
+    node_items.sort_indices()
+    medoids = _medoids(values, node_items, weights)
+    named = name_nodes(items, membership, parent_row, levels, weights, medoids, n_keywords=config.n_keywords)
+    strongest = _hard_counts(membership)
+    return pl.DataFrame(
+        {
+            "interest_id": _ids(items, node_items, medoids, parent_row, n_leaves),
+            "parent_row": parent_row,
+            "level": levels,
+            "name": named.names,
+            "keywords": pl.Series(named.keywords, dtype=pl.List(pl.String)),
+            "n_items": (lift @ strongest).astype(np.int32),
+            "medoid_item_row": medoids,
+            "coverage": named.coverage,
+            "distinctiveness": named.distinctiveness,
+        }
+    )
+
+
+def _hard_counts(membership: sp.csr_array) -> np.ndarray:
+    """(n_leaves,) items whose strongest leaf it is."""
+    filled = np.flatnonzero(np.diff(membership.indptr) > 0)
+    best = np.asarray(membership[filled].argmax(axis=1)).ravel() if len(filled) else np.zeros(0, int)
+    return np.bincount(best, minlength=membership.shape[1])
+
+
+def _medoids(values: FloatArray, node_items: sp.csr_array, weights: FloatArray) -> IntArray:
+    """(n_nodes,) the item nearest to the weighted mean of the node's items; the more popular, then the lower row.
+
+    This is the item with the largest weighted sum of cosines to all items of the node. -1 for an empty node.
+    """
+    out = np.full(node_items.shape[0], -1, np.int32)
+    for node in range(node_items.shape[0]):
+        a, b = node_items.indptr[node], node_items.indptr[node + 1]
+        rows, share = node_items.indices[a:b], node_items.data[a:b]
+        clear = share >= 0.5 * share.max(initial=0)
+        rows, share = rows[clear], share[clear]
+        if len(rows):
+            x = values[rows].astype(np.float64)
+            near = x @ ((share * weights[rows]).astype(np.float64) @ x)
+            out[node] = rows[np.lexsort((rows, -weights[rows], -np.round(near, 6)))[0]]
+    return out
+
+
+def _ids(items: Items, node_items: sp.csr_array, medoids: IntArray, parent_row: IntArray, n_leaves: int) -> list[str]:
+    """Ids from content: a leaf by its medoid and strongest items, a parent by its children."""
+    item_ids = items.item_ids
+    out: list[str] = []
+    for node in range(node_items.shape[0]):
+        if node < n_leaves:
+            a, b = node_items.indptr[node], node_items.indptr[node + 1]
+            rows, share = node_items.indices[a:b], node_items.data[a:b]
+            top = rows[np.lexsort((rows, -np.round(share, 4)))[:N_ID_ITEMS]]
+            medoid = [str(item_ids[int(medoids[node])])] if medoids[node] >= 0 else []
+            content = ["leaf", *medoid, *sorted(str(item_ids[int(r)]) for r in top)]
+        else:
+            content = ["node", *sorted(out[child] for child in np.flatnonzero(parent_row == node))]
+        out.append(_unused("i" + _short_hash(content, 8), out))
+    return out
+
+
+def _unused(name: str, taken: list[str]) -> str:
+    while name in taken:
+        name = "i" + _short_hash([name], 8)
+    return name
+
+
+def _short_hash(content: list[str], length: int) -> str:
+    return hashlib.sha256(json.dumps(content, ensure_ascii=False).encode()).hexdigest()[:length]
+
+
+def tree_version(nodes: pl.DataFrame, centroids: FloatArray) -> str:
+    """Short hash over ids, parents, names and the rounded centroids: equal trees have equal versions."""
+    text = [f"{i}|{p}|{n}" for i, p, n in nodes.select("interest_id", "parent_row", "name").iter_rows()]
+    rounded = np.round(centroids.astype(np.float64), 4) + 0.0  # + 0.0: no negative zeros
+    return _short_hash([*text, hashlib.sha256(rounded.astype("<f4").tobytes()).hexdigest()], 12)
+
+
+def assign_by_text(tree: InterestTree, text: Vectors, config: InterestsConfig) -> sp.csr_array:
+    """Place new items, or any texts, by their text vectors alone.
+
+    Args:
+        tree: a tree built with text vectors of the same encoder.
+        text: (n_new, d_text); a row of zeros stays unassigned.
+        config: the interests' section (`top_memberships`).
+    Returns:
+        (n_new, n_leaves) CSR float32; rows sum to 1. A text that is further from every leaf than practically all
+        known items stays unassigned (an empty row). All rows are empty where the tree knows no texts.
+    """
+    if tree.text_centroids is None:
+        return sp.csr_array((len(text.values), tree.n_leaves), dtype=np.float32)
+    return soft_membership(
+        text.values,
+        tree.text_centroids,
+        tree.facts["text_temperature"],
+        top=config.top_memberships,
+        floor=tree.facts["text_floor"],
+    )
+
+
+def tree_to_parts(tree: InterestTree) -> Parts:
+    """The saved form of a tree."""
+    arrays = {
+        "membership_data": tree.membership.data,
+        "membership_indices": tree.membership.indices,
+        "membership_indptr": tree.membership.indptr,
+        "centroids": tree.centroids,
+    }
+    if tree.text_centroids is not None:
+        arrays["text_centroids"] = tree.text_centroids
+    return Parts({"version": tree.version, "facts": dict(tree.facts)}, arrays, {"nodes": tree.nodes})
+
+
+def tree_from_parts(parts: Parts) -> InterestTree:
+    """Read what `tree_to_parts` gave."""
+    arrays = parts.arrays
+    indptr, centroids = arrays["membership_indptr"], arrays["centroids"]
+    membership = sp.csr_array(
+        (arrays["membership_data"], arrays["membership_indices"], indptr), shape=(len(indptr) - 1, len(centroids))
+    )
+    return InterestTree(
+        parts.tables["nodes"],
+        membership,
+        centroids,
+        arrays.get("text_centroids"),
+        str(parts.config["version"]),
+        dict(parts.config["facts"]),
+    )

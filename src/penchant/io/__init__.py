@@ -1,0 +1,8 @@
+"""Reading, cleaning, weighing and writing: files and tables in, a checked Log out."""
+
+from penchant.io.describe import describe_log
+from penchant.io.read import read_log
+from penchant.io.users import read_user_ids
+from penchant.io.write import write_table
+
+__all__ = ["describe_log", "read_log", "read_user_ids", "write_table"]

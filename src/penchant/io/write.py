@@ -1,0 +1,77 @@
+"""Write a table by its ending: beside the target first, then renamed, so that a crash leaves the old file whole."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import polars as pl
+
+from penchant.errors import OutputError
+
+ENDINGS = (".parquet", ".csv", ".jsonl")
+
+
+def write_table(frame: pl.DataFrame, path: str | Path) -> None:
+    """Write a table as Parquet, CSV (lists as JSON) or JSON lines.
+
+    Args:
+        frame: any table.
+        path: the ending says the format: .parquet, .csv or .jsonl.
+    Raises:
+        OutputError: another ending, a folder, no such folder, no permission, a full disk.
+    """
+    target = Path(path)
+    check_target(target)
+    beside = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        if target.suffix.lower() == ".parquet":
+            frame.write_parquet(beside)
+        elif target.suffix.lower() == ".csv":
+            _flat(frame).write_csv(beside)
+        else:
+            frame.write_ndjson(beside)
+        os.replace(beside, target)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise OutputError(f"{target}: can't be written ({_reason(error)}); nothing was changed there") from None
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def check_target(path: str | Path) -> None:
+    """Raise before long work, if its result could not be written there.
+
+    >>> check_target("result.xlsx")
+    Traceback (most recent call last):
+    ...
+    penchant.errors.OutputError: result.xlsx: unknown ending '.xlsx'; allowed: .parquet, .csv, .jsonl
+    """
+    target = Path(path)
+    if target.is_dir():
+        raise OutputError(f"{target}: is a folder; give a file name in it, e.g. {target / 'out.parquet'}")
+    if target.suffix.lower() not in ENDINGS:
+        raise OutputError(f"{target}: unknown ending '{target.suffix}'; allowed: {', '.join(ENDINGS)}")
+    if not target.parent.is_dir():
+        raise OutputError(f"{target}: there is no folder '{target.parent}'; make it first")
+
+
+def _flat(frame: pl.DataFrame) -> pl.DataFrame:
+    """Nested columns as JSON text: a CSV has no lists."""
+    nested = [n for n, kind in frame.schema.items() if kind.is_nested()]
+    return frame.with_columns(_as_json(frame[n]) for n in nested)
+
+
+def _as_json(column: pl.Series) -> pl.Series:
+    boxed = pl.DataFrame([column.alias("v")]).select(pl.struct("v").struct.json_encode().alias("j"))["j"]
+    text = boxed.str.strip_prefix('{"v":').str.strip_suffix("}").alias(column.name)
+    return text.set(column.is_null(), None)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return "the disk is full"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,337 @@
+"""A fitted model: profiles, segments, recommendations; saved as a folder without pickle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from penchant import tables
+from penchant.artefacts import load_folder, save_folder
+from penchant.config import Config, RunOptions, build_config
+from penchant.data import (
+    LAYERS,
+    STATES,
+    Clock,
+    Finding,
+    IntArray,
+    InterestTree,
+    Items,
+    ItemSpace,
+    Parts,
+    Profiles,
+    Segments,
+    Vectors,
+)
+from penchant.encode import encoder_from_parts
+from penchant.errors import ConfigError, ModelError, NotFoundError, did_you_mean
+from penchant.interests.forecast import Forecast
+from penchant.interests.tree import assign_by_text, tree_from_parts, tree_to_parts
+from penchant.protocols import Encoder
+from penchant.recommend import Recommender
+from penchant.segments import segments_from_parts, segments_to_parts
+
+_NEEDED = ("items", "users", "space", "tree", "forecast", "profiles", "segments", "recommender", "facts")
+
+
+@dataclass(frozen=True)
+class InterestPoint:
+    """One user's tie to one interest, in words."""
+
+    interest_id: str
+    interest: str
+    parent: str
+    layer: str
+    state: str
+    probability: float
+    affinity: float
+    share: float
+    aversion: float
+    n_events: int
+    last_seen: str | None
+    medoid_item_id: str | None
+    evidence: tuple[tuple[str, str], ...]
+    """(item_id, title) of the events that weigh most."""
+
+
+@dataclass(frozen=True)
+class UserProfile:
+    """All interest points of one user at the finest level, most probable first."""
+
+    user_id: str
+    segment: str | None
+    points: tuple[InterestPoint, ...]
+
+    def _of(self, layer: str) -> tuple[InterestPoint, ...]:
+        return tuple(p for p in self.points if p.layer == layer)
+
+    @property
+    def core(self) -> tuple[InterestPoint, ...]:
+        return self._of("core")
+
+    @property
+    def secondary(self) -> tuple[InterestPoint, ...]:
+        return self._of("secondary")
+
+    @property
+    def peripheral(self) -> tuple[InterestPoint, ...]:
+        return self._of("peripheral")
+
+    @property
+    def aversions(self) -> tuple[InterestPoint, ...]:
+        """Interests with more negative than positive evidence, strongest first."""
+        return tuple(sorted((p for p in self.points if p.aversion > p.affinity), key=lambda p: -p.aversion))
+
+
+@dataclass(frozen=True)
+class Model:
+    """What `penchant.fit` returns. Nothing in it changes after it is built."""
+
+    config: Config
+    user_ids: pl.Series
+    clock: Clock
+    items: Items
+    encoder: Encoder | None
+    space: ItemSpace
+    tree: InterestTree
+    forecast: Forecast
+    profiles: Profiles
+    segments: Segments
+    recommender: Recommender
+    attributes: pl.DataFrame | None
+    findings: tuple[Finding, ...]
+    facts: Mapping[str, Any]
+
+    # --- one user ---
+
+    def profile(self, user_id: str) -> UserProfile:
+        """Return the layered, named interests of one user.
+
+        Raises:
+            NotFoundError: the user is not in the log this model was fitted on.
+        """
+        row = self._user_row(str(user_id))
+        points = self._points_by_user.get(row)
+        segment = int(self.segments.segment_row[row])
+        name = self.segments.table["name"][segment] if segment >= 0 else None
+        return UserProfile(str(user_id), name, points or ())
+
+    def recommend(self, user_ids: Sequence[str] | None = None, k: int = 10) -> pl.DataFrame:
+        """Recommend k unseen items to each user (default: every user of the log).
+
+        Returns:
+            user_id, item_id, rank (from 1), score, interest_id, layer, reason; users in the order asked. An unknown
+            user gets the recently popular items, and the reason says so.
+        """
+        if k < 1:
+            raise ConfigError(f"k: must be at least 1. Got {k} instead")
+        asked = [str(u) for u in user_ids] if user_ids is not None else self.user_ids.to_list()
+        return tables.recommendations_table(self, asked, k)
+
+    def recommend_from(self, item_ids: Sequence[str], k: int = 10) -> pl.DataFrame:
+        """Recommend to somebody who is not in the log, from the items they touched (oldest first).
+
+        An item this model has never seen raises NotFoundError; use `place_items` for items with only a text.
+        """
+        rows = self.item_rows([str(i) for i in item_ids])
+        found = self.recommender.recommend_from_items(rows, np.ones(len(rows), np.float32), k=k)
+        return tables.recommendation_rows(self, found, pl.Series("user_id", ["(new user)"]))
+
+    def place_items(self, texts: Sequence[str]) -> pl.DataFrame:
+        """Place new items in the tree by their text alone.
+
+        Returns:
+            text_row, interest_id, interest, membership (rows of one text sum to 1).
+        """
+        if self.encoder is None or self.tree.text_centroids is None:
+            raise ModelError("this model was fitted without item texts, so an item can't be placed by its text")
+        vectors = Vectors(self.encoder.encode([str(t) for t in texts]), self.encoder.name)
+        return tables.placement_table(self, assign_by_text(self.tree, vectors, self.config.interests))
+
+    # --- tables ---
+
+    def profiles_table(self, level: int | None = None) -> pl.DataFrame:
+        """One row an interest point; leaves by default, `level=1` for the top of the tree."""
+        return tables.profiles_table(self, level)
+
+    def interests_table(self) -> pl.DataFrame:
+        """One row an interest of any level."""
+        return tables.interests_table(self)
+
+    def items_table(self) -> pl.DataFrame:
+        """Membership of items in leaves: item_id, interest_id, membership."""
+        return tables.items_table(self)
+
+    def segments_table(self) -> pl.DataFrame:
+        """One row a segment, what sets it apart and who stands for it."""
+        return tables.segments_table(self)
+
+    def audience(self, segment: str) -> pl.DataFrame:
+        """Users of a segment (by id or name), with their attributes where given."""
+        return tables.audience_table(self, segment)
+
+    # --- look-ups ---
+
+    @cached_property
+    def _row_of_user(self) -> dict[str, int]:
+        return {user: row for row, user in enumerate(self.user_ids.to_list())}
+
+    @cached_property
+    def _row_of_item(self) -> dict[str, int]:
+        return {item: row for row, item in enumerate(self.items.item_ids.to_list())}
+
+    def user_rows(self, user_ids: Sequence[str]) -> IntArray:
+        """Rows of users; -1 for an unknown one."""
+        return np.array([self._row_of_user.get(u, -1) for u in user_ids], np.int32)
+
+    def item_rows(self, item_ids: Sequence[str]) -> IntArray:
+        """Rows of items.
+
+        Raises:
+            NotFoundError: an item is unknown; names the first and the nearest known id.
+        """
+        unknown = [i for i in item_ids if i not in self._row_of_item]
+        if unknown:
+            hint = did_you_mean(unknown[0], self.items.item_ids.head(20_000).to_list())
+            raise NotFoundError(f"item '{unknown[0]}' is not in this model; {hint}")
+        return np.array([self._row_of_item[i] for i in item_ids], np.int32)
+
+    def _user_row(self, user_id: str) -> int:
+        row = self._row_of_user.get(user_id)
+        if row is None:
+            sample = self.user_ids.head(20_000).to_list()
+            raise NotFoundError(
+                f"user '{user_id}' is not among the {len(self.user_ids):,} users of this model; "
+                f"{did_you_mean(user_id, sample)}"
+            )
+        return row
+
+    @cached_property
+    def _points_by_user(self) -> _LazyPoints:
+        return _LazyPoints(self)
+
+    # --- saved form ---
+
+    def save(self, path: str | Path) -> None:
+        """Write the model to a folder, all or nothing; the same model gives the same bytes."""
+        parts: dict[str, Parts] = {
+            "items": Parts(
+                arrays={f"vector_{n}": v for n, v in self.items.vectors.items()}, tables={"items": self.items.table}
+            ),
+            "users": Parts(
+                tables={
+                    "users": self.user_ids.rename("user_id").to_frame(),
+                    **({} if self.attributes is None else {"attributes": self.attributes}),
+                }
+            ),
+            "space": _space_to_parts(self.space),
+            "tree": tree_to_parts(self.tree),
+            "forecast": self.forecast.to_parts(),
+            "profiles": Parts({"at": self.profiles.at}, tables={"points": self.profiles.points}),
+            "segments": segments_to_parts(self.segments),
+            "recommender": self.recommender.to_parts(),
+            "facts": Parts({"facts": dict(self.facts), "findings": [vars(f) for f in self.findings]}),
+        }
+        if self.encoder is not None:
+            parts["encoder"] = self.encoder.to_parts()
+        about = {
+            "made_by": "penchant",
+            "clock": self.clock,
+            "tree_version": self.tree.version,
+            "data_fingerprint": self.facts.get("data_fingerprint"),
+            "config": self.config.model_dump(mode="json"),
+        }
+        save_folder(path, parts, about)
+
+
+def load(path: str | Path, *, run: RunOptions | None = None) -> Model:
+    """Read a model folder back.
+
+    Raises:
+        ModelError: missing, foreign, corrupt or of a newer format; the message gives the next step.
+    """
+    folder = load_folder(path)
+    parts = folder.parts
+    missing = [name for name in _NEEDED if name not in parts]
+    if missing or folder.about.get("made_by") != "penchant":
+        raise ModelError(f"{path}: is not a whole Penchant model (missing: {', '.join(missing) or 'made_by'})")
+    config = build_config(dict(folder.about["config"]))
+    facts = parts["facts"].config
+    users = parts["users"].tables
+    vectors = {n.removeprefix("vector_"): v for n, v in parts["items"].arrays.items()}
+    return Model(
+        config=config,
+        user_ids=users["users"]["user_id"],
+        clock=folder.about["clock"],
+        items=Items(parts["items"].tables["items"], vectors),
+        encoder=encoder_from_parts(parts["encoder"], run or RunOptions()) if "encoder" in parts else None,
+        space=_space_from_parts(parts["space"]),
+        tree=tree_from_parts(parts["tree"]),
+        forecast=Forecast.from_parts(parts["forecast"]),
+        profiles=Profiles(parts["profiles"].tables["points"], float(parts["profiles"].config["at"])),
+        segments=segments_from_parts(parts["segments"]),
+        recommender=Recommender.from_parts(parts["recommender"]),
+        attributes=users.get("attributes"),
+        findings=tuple(Finding(**{**f, "rows": tuple(f["rows"])}) for f in facts["findings"]),
+        facts=facts["facts"],
+    )
+
+
+class _LazyPoints:
+    """Interest points of one user on demand: profiles of millions of users are never all turned into objects."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        points = model.profiles.of_level(model.tree.n_levels)
+        self._points = points
+        self._bounds = np.searchsorted(points["user_row"].to_numpy(), np.arange(len(model.user_ids) + 1))
+
+    def get(self, row: int) -> tuple[InterestPoint, ...]:
+        start, end = int(self._bounds[row]), int(self._bounds[row + 1])
+        model, nodes = self._model, self._model.tree.nodes
+        ids, titles = model.items.item_ids, model.items.titles
+        names, parents = nodes["name"], nodes["parent_row"]
+        out = []
+        for p in self._points.slice(start, end - start).iter_rows(named=True):
+            node, parent, medoid = p["interest_row"], parents[p["interest_row"]], p["medoid_item_row"]
+            out.append(
+                InterestPoint(
+                    interest_id=nodes["interest_id"][node],
+                    interest=names[node],
+                    parent=names[parent] if parent >= 0 else "",
+                    layer=LAYERS[p["layer"]],
+                    state=STATES[p["state"]],
+                    probability=p["probability"],
+                    affinity=p["affinity"],
+                    share=p["share"],
+                    aversion=p["aversion"],
+                    n_events=p["n_events"],
+                    last_seen=tables.as_date(p["last_time"]) if model.clock == "time" else None,
+                    medoid_item_id=ids[medoid] if medoid >= 0 else None,
+                    evidence=tuple((ids[i], titles[i]) for i in p["evidence"]),
+                )
+            )
+        return tuple(out)
+
+
+def _space_to_parts(space: ItemSpace) -> Parts:
+    named = {"fused": space.fused, "text": space.text, "behaviour": space.behaviour}
+    return Parts(
+        {"names": {k: v.name for k, v in named.items() if v is not None}},
+        {k: v.values for k, v in named.items() if v is not None},
+    )
+
+
+def _space_from_parts(parts: Parts) -> ItemSpace:
+    def get(key: str) -> Vectors | None:
+        return Vectors(parts.arrays[key], parts.config["names"][key]) if key in parts.arrays else None
+
+    fused = get("fused")
+    if fused is None:
+        raise ModelError("the model folder has no item vectors; fit the model again")
+    return ItemSpace(fused, get("text"), get("behaviour"))

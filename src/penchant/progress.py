@@ -1,0 +1,23 @@
+"""Progress on stderr: which stage runs, and how long each took. Never touches results."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+
+
+@contextmanager
+def step(name: str) -> Iterator[None]:
+    """Show a spinner while a stage runs, then one line with its time.
+
+    >>> with step("counting"):
+    ...     _ = sum(range(10))
+    """
+    console = Console(stderr=True, highlight=False)
+    started = time.perf_counter()
+    with console.status(f"{name} ..."):
+        yield
+    console.print(f"  {name:<28} {time.perf_counter() - started:6.1f} s", style="dim")

@@ -1,0 +1,89 @@
+"""From a log to a recommender: past windows, lessons, the choice, and the signals of today."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from penchant.config import InterestsConfig, RecommendConfig, RunOptions
+from penchant.data import BoolArray, Events, IntArray, InterestTree, Items, ItemSpace
+from penchant.recommend.candidates import describe, pick_candidates
+from penchant.recommend.choose import check_method, choose
+from penchant.recommend.past import Past, read_past
+from penchant.recommend.rank import Lesson
+from penchant.recommend.recommender import Recommender, batch_size
+from penchant.recommend.signals import Signals, fit_signals, signal_names
+from penchant.recommend.windows import Window, past_windows
+
+
+def fit_recommender(
+    events: Events,
+    items: Items,
+    space: ItemSpace,
+    tree: InterestTree,
+    config: RecommendConfig,
+    *,
+    seed: int,
+    run: RunOptions,
+    half_life_days: float = InterestsConfig().half_life_days,
+    short_half_life_days: float = InterestsConfig().short_half_life_days,
+) -> Recommender:
+    """Fit all signals on past windows, let the windows choose the method, then fit the signals on the whole log.
+
+    Args:
+        space: `text` feeds the text signals; `fused` serves diversity, evidence and new items.
+        half_life_days, short_half_life_days: of the users' shares of interests (own events in an "order" log).
+        run: accepted for the pipeline's sake; nothing here runs on another device.
+
+    Cost: per window and once more at the end, two EASE solves, one ALS, one item-kNN. Memory: see `batch_size`, and
+    4 * max_train_users * n_candidates * about 60 bytes a window.
+    """
+    n_items = len(items)
+    half_lives = (half_life_days, short_half_life_days)
+    text = space.text.values if space.text is not None and space.text.present.any() else None
+    has_text = space.text.present if space.text is not None else np.zeros(n_items, np.bool_)
+    check_method(config.method, signal_names(has_text=text is not None))
+    lessons = []
+    for window in past_windows(events, n_items, has_text, config, seed=seed):
+        signals = fit_signals(window.before, n_items, text, tree.membership, config, half_lives, seed=seed)
+        lessons.append(_lesson(window, signals, config))
+    signals = fit_signals(events, n_items, text, tree.membership, config, half_lives, seed=seed)
+    choice = choose(lessons, signals.names, config, seed=seed)
+    return Recommender(
+        past=read_past(events, n_items),
+        signals=signals,
+        ranker=choice.ranker,
+        report=choice.report,
+        fused=space.fused.values,
+        membership=tree.membership,
+        config=config,
+    )
+
+
+def _lesson(window: Window, signals: Signals, config: RecommendConfig) -> Lesson:
+    past = read_past(window.before, signals.n_items)
+    step = batch_size(signals, config.n_candidates)
+    parts = [
+        _look(past.take(rows), signals, window, rows, config)
+        for rows in (window.user_rows[s : s + step] for s in range(0, len(window.user_rows), step))
+    ]
+    first = parts[0].candidates
+    return Lesson(
+        type(first)(
+            np.concatenate([p.candidates.item_rows for p in parts]),
+            np.concatenate([p.candidates.valid for p in parts]),
+            np.concatenate([p.candidates.features for p in parts]),
+        ),
+        np.concatenate([p.hit for p in parts]),
+        np.concatenate([p.ideal for p in parts]),
+        window.user_rows,
+    )
+
+
+def _look(past: Past, signals: Signals, window: Window, rows: IntArray, config: RecommendConfig) -> Lesson:
+    scores = signals.score(past)
+    item_rows, valid = pick_candidates(scores, past.touched, config.n_candidates)
+    target = window.target[rows]
+    liked: BoolArray = np.asarray(target.toarray() > 0)
+    hit = np.take_along_axis(liked, item_rows, axis=1) & valid
+    ideal = np.diff(target.indptr).astype(np.int32)
+    return Lesson(describe(signals, scores, past, item_rows, valid), hit, ideal, rows)

@@ -1,0 +1,167 @@
+"""What the signals read of each user's past: which items, how long ago, how active."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+import scipy.sparse as sp
+
+from penchant.data import DAY_S, Events, FloatArray, IntArray, Parts
+
+
+@dataclass(frozen=True)
+class Past:
+    """The liked items of some users, one stored entry a (user, item) pair, as of one moment.
+
+    indptr, indices: CSR structure (n_users, n_items), indices sorted.
+    weight: summed positive weights of the pair · own_age: later liked events of the same user · log_age: share (0..1)
+    of the log's liked events that came later · age_days: days since the last event (own events in an "order" log).
+    touched: (n_users, n_items) 0/1: liked or disliked items, the ones a list leaves out.
+    activity: (n_users, 3) log number of events, time since the last and since the first one (see `in_spans`).
+    """
+
+    n_items: int
+    indptr: IntArray
+    indices: IntArray
+    weight: FloatArray
+    own_age: FloatArray
+    log_age: FloatArray
+    age_days: FloatArray
+    touched: sp.csr_array
+    activity: FloatArray
+
+    @property
+    def n_users(self) -> int:
+        return len(self.indptr) - 1
+
+    def matrix(self, data: FloatArray | None = None) -> sp.csr_array:
+        """(n_users, n_items) CSR with the given entries (default: ones)."""
+        values = np.ones(len(self.indices), np.float32) if data is None else data
+        return sp.csr_array((values, self.indices, self.indptr), shape=(self.n_users, self.n_items))
+
+    @cached_property
+    def n_liked(self) -> IntArray:
+        """(n_users,) liked items of each user."""
+        return np.diff(self.indptr).astype(np.int32)
+
+    def take(self, user_rows: IntArray) -> Past:
+        """The past of some users, in the order given."""
+        entry = sp.csr_array(
+            (np.arange(len(self.indices)), self.indices, self.indptr), shape=(self.n_users, self.n_items)
+        )[user_rows]
+        at = entry.data
+        return replace(
+            self,
+            indptr=entry.indptr.astype(np.int32),
+            indices=entry.indices.astype(np.int32),
+            weight=self.weight[at],
+            own_age=self.own_age[at],
+            log_age=self.log_age[at],
+            age_days=self.age_days[at],
+            touched=sp.csr_array(self.touched[user_rows]),
+            activity=self.activity[user_rows],
+        )
+
+    def to_parts(self) -> Parts:
+        t = self.touched
+        names = ("indptr", "indices", "weight", "own_age", "log_age", "age_days", "activity")
+        arrays = {name: getattr(self, name) for name in names}
+        return Parts(
+            {"n_items": self.n_items},
+            {**arrays, "touched_indptr": t.indptr.astype(np.int32), "touched_indices": t.indices.astype(np.int32)},
+        )
+
+    @classmethod
+    def from_parts(cls, parts: Parts) -> Self:
+        a, n_items = dict(parts.arrays), int(parts.config["n_items"])
+        indptr, indices = a.pop("touched_indptr"), a.pop("touched_indices")
+        touched = sp.csr_array((np.ones(len(indices), np.float32), indices, indptr), shape=(len(indptr) - 1, n_items))
+        return cls(n_items=n_items, touched=touched, **a)
+
+
+def read_past(events: Events, n_items: int) -> Past:
+    """Read the past of all users at the end of `events`.
+
+    A pair's ages are those of its last event. O(n log n) in the events.
+    """
+    liked = events.positive()
+    n, n_users = len(liked), events.n_users
+    key = liked.user_row.astype(np.int64) * n_items + liked.item_row
+    pairs, backward = np.unique(key[::-1], return_index=True)  # the log is sorted: the first from behind is the last
+    last = n - 1 - backward
+    position = np.unique(key, return_inverse=True)[1]
+    user = (pairs // n_items).astype(np.int32)
+    own_age = (liked.n_by_user[liked.user_row] - 1 - liked.own_index)[last]
+    days = own_age if liked.clock == "order" else (events.end - liked.time[last]) / DAY_S
+    later = n - np.searchsorted(liked.time, liked.time[last], side="right")
+    return Past(
+        n_items=n_items,
+        indptr=np.searchsorted(user, np.arange(n_users + 1)).astype(np.int32),
+        indices=(pairs % n_items).astype(np.int32),
+        weight=np.bincount(position, liked.weight, len(pairs)).astype(np.float32),
+        own_age=own_age.astype(np.float32),
+        log_age=(later / max(1, n)).astype(np.float32),
+        age_days=np.asarray(days, np.float32),
+        touched=_touched(events, n_items),
+        activity=_activity(events, liked),
+    )
+
+
+def past_of_items(item_rows: IntArray, weights: FloatArray, n_items: int) -> Past:
+    """The past of one person who is not in the log, from the items they touched, oldest first."""
+    order = np.arange(len(item_rows))
+    liked = np.flatnonzero(weights > 0)
+    rows, backward = np.unique(item_rows[liked][::-1], return_index=True)
+    last = len(liked) - 1 - backward
+    touched = np.unique(item_rows[weights != 0]).astype(np.int32)
+    count = len(rows)
+    activity = np.array([[np.log1p(len(order)), 0.0, 0.0]], np.float32)
+    summed = np.bincount(np.searchsorted(rows, item_rows[liked]), weights[liked], count) if count else np.zeros(0)
+    return Past(
+        n_items=n_items,
+        indptr=np.array([0, count], np.int32),
+        indices=rows.astype(np.int32),
+        weight=summed.astype(np.float32),
+        own_age=(len(liked) - 1 - last).astype(np.float32),
+        log_age=np.zeros(count, np.float32),
+        age_days=np.zeros(count, np.float32),
+        touched=sp.csr_array(
+            (np.ones(len(touched), np.float32), touched, np.array([0, len(touched)], np.int32)), shape=(1, n_items)
+        ),
+        activity=activity,
+    )
+
+
+def in_spans(age: np.ndarray[tuple[int, ...], np.dtype[np.float64]], span: float) -> FloatArray:
+    """Ages on a scale that no log's unit or length changes: log(1 + 250 * age / span of the log).
+
+    250: an age of 1/250 of the span (about a day in a year's log) is where the scale turns from linear to logarithmic.
+    """
+    return np.log1p(250.0 * np.maximum(age, 0.0) / max(span, 1e-9)).astype(np.float32)
+
+
+def _touched(events: Events, n_items: int) -> sp.csr_array:
+    keep = (events.item_row >= 0) & (events.weight != 0)
+    ones = np.ones(int(keep.sum()), np.float32)
+    out = sp.coo_array((ones, (events.user_row[keep], events.item_row[keep])), shape=(events.n_users, n_items)).tocsr()
+    out.sum_duplicates()
+    out.data[:] = 1.0
+    return sp.csr_array(out)
+
+
+def _activity(events: Events, liked: Events) -> FloatArray:
+    span = events.end - events.start
+    first = np.full(events.n_users, events.end)
+    last = np.full(events.n_users, events.start)
+    np.minimum.at(first, liked.user_row, liked.time)
+    np.maximum.at(last, liked.user_row, liked.time)
+    return np.column_stack(
+        [
+            np.log1p(liked.n_by_user).astype(np.float32),
+            in_spans(events.end - last, span),
+            in_spans(events.end - first, span),
+        ]
+    )

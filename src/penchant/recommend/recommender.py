@@ -1,0 +1,329 @@
+"""The fitted recommender: lists for known users, for somebody new, for an item, and for nobody in particular."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import scipy.sparse as sp
+
+from penchant.config import RecommendConfig
+from penchant.data import LAYERS, FloatArray, IntArray, Parts, Profiles, Recommendations
+from penchant.errors import ConfigError, DataError
+from penchant.recommend.candidates import Candidates, describe, pick_candidates
+from penchant.recommend.cold import near_new_items, similar_items
+from penchant.recommend.diversify import diversify
+from penchant.recommend.explain import attribute, find_evidence
+from penchant.recommend.past import Past, past_of_items
+from penchant.recommend.rank import Ranker, Single, ranker_from_parts
+from penchant.recommend.signals import Signals
+from penchant.scorers import top_items
+
+BATCH_BYTES = 256_000_000  # arrays of one batch of users
+N_EVIDENCE = 3
+LAYER_SLOTS = 10  # candidates each layer of interests may add
+POPULAR_FOR_ALL = "popular_30d"  # what somebody unknown gets; ties follow all-time popularity
+
+
+def batch_size(signals: Signals, n_candidates: int, dims: int = 0) -> int:
+    """Users scored at once, so that dense scores, features of candidates (and their vectors) stay in BATCH_BYTES."""
+    n = len(signals.names)
+    floats = signals.n_items * (n + 6) + min(n_candidates, signals.n_items) * (6 * n + dims)
+    return max(1, BATCH_BYTES // (4 * max(1, floats)))
+
+
+@dataclass(frozen=True)
+class Recommender:
+    """past: of all users at the end of the log · signals: fitted on the whole log · ranker: the method chosen on past
+    windows · report: the comparison that chose it (see `choose`) · fused: (n_items, d) unit rows · membership:
+    (n_items, n_leaves) of the tree, which ties listed items to interests.
+    """
+
+    past: Past
+    signals: Signals
+    ranker: Ranker
+    report: pl.DataFrame
+    fused: FloatArray
+    membership: sp.csr_array
+    config: RecommendConfig
+
+    @property
+    def chosen(self) -> str:
+        """Name of the method that ranks."""
+        return self.ranker.name
+
+    @cached_property
+    def interactions(self) -> sp.csr_array:
+        """(n_users, n_items) summed positive weights."""
+        return self.past.matrix(self.past.weight)
+
+    def recommend(
+        self, user_rows: IntArray, profiles: Profiles, *, k: int = 10, allow_seen: bool | None = None
+    ) -> Recommendations:
+        """Recommend k items to each known user, in batches of bounded memory.
+
+        Items a user liked or disliked are left out unless `allow_seen` (default: the setting). A user without a liked
+        past gets what the signals equal for all users say.
+
+        Args:
+            user_rows: (n,) rows of the log's users.
+            profiles: their interest points: the leaves give each item its interest and layer, and each layer's best
+                leaves add candidates.
+        Raises:
+            ConfigError: k is below 1. DataError: a row is no user of this log; names the first.
+        """
+        _check_k(k)
+        rows = np.asarray(user_rows, np.int32)
+        wrong = rows[(rows < 0) | (rows >= self.past.n_users)]
+        if len(wrong):
+            raise DataError(
+                f"recommend: user rows must be in 0..{self.past.n_users - 1}. Got {int(wrong[0])}; "
+                "give an unknown user `popular`, or `recommend_from_items` with what they touched"
+            )
+        seen_too = self.config.allow_seen if allow_seen is None else allow_seen
+        finest = pl.col("level") == pl.col("level").max()
+        leaves = profiles.points.filter(finest).sort("user_row", maintain_order=True)
+        bounds = np.searchsorted(leaves["user_row"].to_numpy(), np.arange(self.past.n_users + 1))
+        dims = self.fused.shape[1] if self.config.diversity > 0 else 0
+        step = batch_size(self.signals, max(self.config.n_candidates, k), dims)
+        frames = []
+        for start in range(0, len(rows), step):
+            batch = rows[start : start + step]
+            own = _points_of(leaves, bounds, batch)
+            frames.append(self._list(self.past.take(batch), own, k, seen_too, batch))
+        return Recommendations(pl.concat(frames) if frames else _empty())
+
+    def recommend_from_items(
+        self, item_rows: IntArray, weights: FloatArray, *, k: int = 10, allow_seen: bool | None = None
+    ) -> Recommendations:
+        """Recommend to somebody who is not in the log (first events, an anonymous session).
+
+        Args:
+            item_rows: (n,) what they touched, oldest first. weights: (n,) above zero liked, below zero disliked.
+        Returns:
+            One list, user_row 0; layer is -1 (nobody forecast anything for this user).
+        """
+        _check_k(k)
+        rows = np.asarray(item_rows, np.int32)
+        self._check_items(rows)
+        if len(rows) != len(weights):
+            raise DataError(f"recommend_from_items: one weight an item. Got {len(weights)} for {len(rows)} items")
+        past = past_of_items(rows, np.asarray(weights, np.float32), self.signals.n_items)
+        seen_too = self.config.allow_seen if allow_seen is None else allow_seen
+        return Recommendations(self._list(past, None, k, seen_too, np.zeros(1, np.int32)))
+
+    def similar_items(self, item_rows: IntArray, k: int = 10) -> pl.DataFrame:
+        """Items most like each given item; also of and among items without events. See `cold.similar_items`.
+
+        Returns:
+            item_row i32, similar_row i32, rank i32 (from 1), score f32.
+        """
+        _check_k(k)
+        rows = np.asarray(item_rows, np.int32)
+        self._check_items(rows)
+        return similar_items(rows, self.signals.linear["item_knn"], self.fused, k)
+
+    def popular(self, k: int = 10) -> Recommendations:
+        """The items most users liked in the log's last 30 days: for somebody of whom nothing is known (user_row 0)."""
+        _check_k(k)
+        values = self.signals.popularity[[self.signals.popular_names.index(POPULAR_FOR_ALL)]]
+        top = top_items(np.where(values > 0, values, -np.inf).astype(np.float32), k)
+        top = top[top >= 0]
+        return Recommendations(
+            self._table(
+                np.zeros(len(top), np.int32),
+                top,
+                np.arange(1, len(top) + 1, dtype=np.int32),
+                values[0, top],
+                np.array([POPULAR_FOR_ALL] * len(top), dtype=object),
+                None,
+                [[] for _ in top],
+            )
+        )
+
+    def to_parts(self) -> Parts:
+        """Everything needed to recommend without the log, names of the inner parts as prefixes."""
+        inner = {"past": self.past.to_parts(), **self.signals.to_parts(), "ranker": self.ranker.to_parts()}
+        return Parts(
+            {"settings": self.config.model_dump(mode="json"), **{name: dict(p.config) for name, p in inner.items()}},
+            {
+                "fused": self.fused,
+                "membership_data": self.membership.data,
+                "membership_indices": self.membership.indices,
+                "membership_indptr": self.membership.indptr,
+                **{f"{n}__{key}": a for n, p in inner.items() for key, a in p.arrays.items()},
+            },
+            {"report": self.report},
+        )
+
+    @classmethod
+    def from_parts(cls, parts: Parts) -> Self:
+        def inner(name: str) -> Parts:
+            start = f"{name}__"
+            arrays = {k.removeprefix(start): v for k, v in parts.arrays.items() if k.startswith(start)}
+            return Parts(parts.config[name], arrays)
+
+        signals = Signals.from_parts(inner("signals"), inner("als"))
+        tree = [parts.arrays[f"membership_{part}"] for part in ("data", "indices", "indptr")]
+        return cls(
+            past=Past.from_parts(inner("past")),
+            signals=signals,
+            membership=sp.csr_array((tree[0], tree[1], tree[2]), shape=signals.membership.shape),
+            ranker=ranker_from_parts(inner("ranker")),
+            report=parts.tables["report"],
+            fused=parts.arrays["fused"],
+            config=RecommendConfig.model_validate(parts.config["settings"]),
+        )
+
+    # --- one batch ---
+
+    def _list(
+        self, past: Past, points: pl.DataFrame | None, k: int, seen_too: bool, user_rows: IntArray
+    ) -> pl.DataFrame:
+        """One batch's lists. `points`: leaf points with user_row = place in the batch."""
+        blocked = sp.csr_array(past.touched.shape, dtype=np.float32) if seen_too else past.touched
+        alone = isinstance(self.ranker, Single)
+        scores = self.signals.score(past, frozenset({self.ranker.name, "popular"}) if alone else None)
+        found = self._candidates(past, scores, points, blocked, max(self.config.n_candidates, k))
+        ranked = self._rank(scores, found, k)
+        order = diversify(ranked, found.item_rows, found.valid, self.fused, self.config.diversity, k)
+        row, place = np.nonzero(order >= 0)
+        column = order[row, place]
+        items = found.item_rows[row, column]
+        source = self._source(found)[row, column]
+        score = ranked[row, column]
+        rank = (place + 1).astype(np.int32)
+        if self.config.n_explore:
+            items, source, score = self._explore(past, blocked, row, rank, items, source, score, k)
+        table = self._table(
+            row.astype(np.int32),
+            items,
+            rank,
+            score,
+            np.array((*self.signals.names, "exploration"), dtype=object)[source],
+            points,
+            find_evidence(past, row, items, self.fused, N_EVIDENCE),
+        )
+        return table.with_columns(pl.Series("user_row", user_rows[row], dtype=pl.Int32))
+
+    def _candidates(
+        self, past: Past, scores: dict[str, FloatArray], points: pl.DataFrame | None, blocked: sp.csr_array, n: int
+    ) -> Candidates:
+        if isinstance(self.ranker, Single):  # nothing else is read
+            rows, valid = pick_candidates(scores, blocked, n)
+            return Candidates(rows, valid, np.zeros((*rows.shape, 0), np.float32))
+        extra = dict(scores)
+        if points is not None and points.height:
+            leaves = self.signals.membership.shape[1]
+            for layer in range(len(LAYERS)):
+                own = points.filter(pl.col("layer") == layer)
+                weight = np.zeros((past.n_users, leaves), np.float32)
+                weight[own["user_row"].to_numpy(), own["interest_row"].to_numpy()] = own["probability"].to_numpy()
+                slots = self.signals.by_leaf(weight)
+                blocked_rows = np.repeat(np.arange(past.n_users), np.diff(blocked.indptr))
+                slots[blocked_rows, blocked.indices] = 0.0
+                extra[f"slots_{LAYERS[layer]}"] = _only_top(slots, LAYER_SLOTS)
+        rows, valid = pick_candidates(extra, blocked, n)
+        return describe(self.signals, scores, past, rows, valid)
+
+    def _rank(self, scores: dict[str, FloatArray], found: Candidates, k: int) -> FloatArray:
+        if isinstance(self.ranker, Single):  # the signal's own numbers, exactly
+            return np.take_along_axis(scores[self.ranker.name], found.item_rows, axis=1)
+        return self.ranker.score(found)
+
+    def _source(self, found: Candidates) -> IntArray:
+        """(n, c) which signal ranks each candidate highest; signals of the user's own before those equal for all."""
+        if isinstance(self.ranker, Single):
+            return np.full(found.item_rows.shape, self.signals.names.index(self.ranker.name), np.int32)
+        n = len(self.signals.names)
+        place = found.features[:, :, n : 2 * n].copy()
+        place[:, :, : len(self.signals.popular_names)] += 0.1
+        return np.asarray(place.argmin(axis=2), np.int32)
+
+    def _explore(
+        self,
+        past: Past,
+        blocked: sp.csr_array,
+        row: npt.NDArray[np.int64],
+        rank: IntArray,
+        items: IntArray,
+        source: IntArray,
+        score: FloatArray,
+        k: int,
+    ) -> tuple[IntArray, IntArray, FloatArray]:
+        """Give the last places to new items near to the user's past, where there are any."""
+        n = min(self.config.n_explore, k)
+        users = self.signals.popularity[self.signals.popular_names.index("popular")]
+        kept = rank <= k - n
+        new, likeness = near_new_items(past, blocked, (row[kept], items[kept]), users, self.fused, n)
+        slot = np.clip(rank - (k - n) - 1, 0, n - 1)
+        at = np.flatnonzero(~kept & (new[row, slot] >= 0))
+        items, source, score = items.copy(), source.copy(), score.copy()
+        items[at] = new[row[at], slot[at]]
+        source[at] = len(self.signals.names)
+        score[at] = likeness[row[at], items[at]]
+        return items, source, score
+
+    def _table(
+        self,
+        user_rows: IntArray,
+        items: IntArray,
+        rank: IntArray,
+        score: FloatArray,
+        source: npt.NDArray[Any],
+        points: pl.DataFrame | None,
+        evidence: list[list[int]],
+    ) -> pl.DataFrame:
+        leaf, layer = attribute(user_rows, items, self.membership, points)
+        return pl.DataFrame(
+            {
+                "user_row": pl.Series(user_rows, dtype=pl.Int32),
+                "item_row": pl.Series(items, dtype=pl.Int32),
+                "rank": pl.Series(rank, dtype=pl.Int32),
+                "score": pl.Series(score, dtype=pl.Float32),
+                "interest_row": pl.Series(leaf, dtype=pl.Int32),
+                "layer": pl.Series(layer, dtype=pl.Int8),
+                "source": pl.Series(source.tolist(), dtype=pl.String),
+                "evidence": pl.Series(evidence, dtype=pl.List(pl.Int32)),
+            }
+        )
+
+    def _check_items(self, rows: IntArray) -> None:
+        wrong = rows[(rows < 0) | (rows >= self.signals.n_items)]
+        if len(wrong):
+            raise DataError(f"item rows must be in 0..{self.signals.n_items - 1}. Got {int(wrong[0])}")
+
+
+def _check_k(k: int) -> None:
+    if k < 1:
+        raise ConfigError(f"k: must be at least 1. Got {k} instead")
+
+
+def _points_of(leaves: pl.DataFrame, bounds: npt.NDArray[np.int64], batch: IntArray) -> pl.DataFrame:
+    """Leaf points of a batch of users; user_row becomes the place in the batch."""
+    size = (bounds[1:] - bounds[:-1])[batch]
+    place = np.repeat(np.arange(len(batch)), size)
+    at = np.repeat(bounds[batch], size) + np.arange(int(size.sum())) - np.repeat(np.cumsum(size) - size, size)
+    found: pl.DataFrame = leaves[at]
+    return found.select(pl.Series("user_row", place, dtype=pl.Int32), "interest_row", "probability", "layer")
+
+
+def _only_top(values: FloatArray, n: int) -> FloatArray:
+    """Zero all but the n highest of each row."""
+    if n >= values.shape[1]:
+        return values
+    top = np.argpartition(-values, n - 1, axis=1)[:, :n]
+    out = np.zeros_like(values)
+    np.put_along_axis(out, top, np.take_along_axis(values, top, axis=1), axis=1)
+    return out
+
+
+def _empty() -> pl.DataFrame:
+    return pl.DataFrame(
+        schema={"user_row": pl.Int32, "item_row": pl.Int32, "rank": pl.Int32, "score": pl.Float32,
+                "interest_row": pl.Int32, "layer": pl.Int8, "source": pl.String, "evidence": pl.List(pl.Int32)}
+    )  # fmt: skip

@@ -1,0 +1,142 @@
+"""Every fixed word of the page, in English and Chinese: one key, two texts, so neither language lags behind."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Language = Literal["en", "zh"]
+
+_WORDS: dict[str, tuple[str, str]] = {
+    "title": ("Penchant report", "Penchant 报告"),
+    "lead": (
+        "What the users of this log want: named interests, layered by the chance that each user comes back to them.",
+        "这份日志里的用户想要什么：有名字的兴趣，按用户再次触及的概率分层。",
+    ),
+    "until": ("Data until", "数据截至"),
+    "made": ("Page made", "页面生成于"),
+    "contents": ("Contents", "目录"),
+    "input": ("What went in", "输入数据"),
+    "map": ("Interest map", "兴趣地图"),
+    "tree": ("Interest tree", "兴趣树"),
+    "layers": ("Layers and how well they forecast", "兴趣分层与预测质量"),
+    "profiles": ("Some user profiles", "用户画像示例"),
+    "segments": ("Segments", "用户分群"),
+    "recommendations": ("Recommendations with reasons", "推荐与理由"),
+    "evaluation": ("Compared with what you would use instead", "与其他方法的比较"),
+    "definitions": ("Definitions", "名词定义"),
+    "events": ("events", "事件"),
+    "users": ("users", "用户"),
+    "items": ("items", "物品"),
+    "interests": ("interests", "兴趣"),
+    "encoder": ("Text encoder", "文本编码器"),
+    "clock": ("Clock", "时间"),
+    "order_clock": ("no usable times: order only", "没有可用时间：只按顺序"),
+    "dirt": ("What was wrong with the data, and what was done", "数据问题与处理方式"),
+    "no_dirt": ("Nothing wrong was found.", "没有发现问题。"),
+    "where": ("where", "位置"),
+    "kind": ("kind", "类型"),
+    "rows": ("rows", "行数"),
+    "dropped": ("dropped", "丢弃"),
+    "first_rows": ("first rows", "前几行"),
+    "rule": ("rule", "规则"),
+    "colour_by": ("Colour by", "着色依据"),
+    "top_interest": ("top interest", "上层兴趣"),
+    "segment": ("segment", "分群"),
+    "map_help": (
+        "Each dot is an item; near dots are alike. Hover for evidence; press a name in the list to find it.",
+        "每个点是一件物品，相近的点内容相似。悬停查看证据；点击列表中的名称可定位。",
+    ),
+    "map_sample": ("items shown, most used first, of", "件物品被显示（按使用量），共"),
+    "keywords": ("keywords", "关键词"),
+    "coverage": ("coverage", "覆盖率"),
+    "distinctiveness": ("distinctiveness", "区分度"),
+    "core": ("core", "核心"),
+    "secondary": ("secondary", "次要"),
+    "peripheral": ("peripheral", "边缘"),
+    "emerging": ("emerging", "新兴"),
+    "steady": ("steady", "稳定"),
+    "fading": ("fading", "减弱"),
+    "dormant": ("dormant", "休眠"),
+    "reliability": ("Reliability: forecast against what happened", "可靠性：预测与实际"),
+    "forecast": ("forecast probability", "预测概率"),
+    "observed": ("share that came true", "实际发生比例"),
+    "hit_share": ("Share of points touched by the next events, by layer", "各层兴趣被后续事件触及的比例"),
+    "against_rules": ("Against rule methods, on a window no fit saw", "与规则方法比较（拟合未见过的时间窗）"),
+    "no_layer_report": (
+        "This log is too short for a held-out window, so the forecast could not be tested.",
+        "日志太短，无法留出检验窗口，预测未经检验。",
+    ),
+    "unassigned": ("unassigned", "未分配"),
+    "n_users": ("users", "用户数"),
+    "lift": ("times the average share", "倍于平均占比"),
+    "worth": ("worth against random groups of the same sizes", "相对同规模随机分组的价值"),
+    "passes": ("passes", "通过"),
+    "fails": ("does not pass", "未通过"),
+    "exemplars": ("users nearest the middle", "最典型的用户"),
+    "rank": ("rank", "排名"),
+    "item": ("item", "物品"),
+    "layer": ("layer", "层"),
+    "reason": ("reason", "理由"),
+    "interest": ("interest", "兴趣"),
+    "state": ("state", "状态"),
+    "probability": ("chance", "概率"),
+    "evidence": ("evidence", "证据"),
+    "no_evaluation": (
+        "No evaluation was given. Make one and pass it: penchant evaluate EVENTS ITEMS -o DIR, then penchant report "
+        "MODEL --evaluation DIR. Below: the choice made inside this log, on a validation window.",
+        "未提供评估结果。请运行 penchant evaluate EVENTS ITEMS -o DIR，再用 penchant report MODEL --evaluation DIR。"
+        "下面是在本日志内部验证窗口上的选择。",
+    ),
+    "chosen": ("Chosen on the validation window", "验证窗口上选中的方法"),
+    "interval": ("95 % interval over users", "用户层面 95% 区间"),
+    "find": ("find a name", "查找名称"),
+    "def_interest": (
+        "Interest: a group of items alike in text and in who uses them. A leaf is the finest.",
+        "兴趣：文本与使用者都相近的一组物品；叶子是最细的一层。",
+    ),
+    "def_layer": (
+        "Layer: core when the chance that the user's next {horizon} events touch the interest is at least {core}; "
+        "secondary from {secondary}; peripheral below.",
+        "层：用户接下来 {horizon} 个事件触及该兴趣的概率不低于 {core} 为核心，不低于 {secondary} 为次要，其余为边缘。",
+    ),
+    "def_affinity": (
+        "Affinity: sum over events of action weight times membership, halved every {half_life} days (own events in a "
+        "log without times). Share: affinity over the user's total.",
+        "亲和度：事件权重乘以物品隶属度之和，每 {half_life} 天减半（无时间日志按自身事件数）。"
+        "占比：该兴趣亲和度占用户总量之比。",
+    ),
+    "def_state": (
+        "State: emerging, steady, fading or dormant, by recent against long-term affinity. It is not a layer.",
+        "状态：新兴、稳定、减弱或休眠，由近期与长期亲和度比较得出，不是分层。",
+    ),
+    "def_ece": (
+        "ECE: mean gap between forecast and outcome over bins of equal size, on events no fit saw; lower is better. "
+        "AUC: chance that a touched point was ranked above an untouched one. Brier: mean squared error.",
+        "ECE：等量分箱中预测与结果的平均差，使用拟合未见的事件，越低越好。AUC：被触及的点排在未触及点之前的概率。Brier：均方误差。",
+    ),
+    "def_coverage": (
+        "Coverage: share of the interest's items that carry a word of its name. Distinctiveness: share of those words' "
+        "use that lies inside the interest.",
+        "覆盖率：兴趣内含有名称词语的物品比例。区分度：这些词语的出现有多大比例落在该兴趣内。",
+    ),
+    "def_segment": (
+        "Segment: users with a like mix of interests. Lift: the interest's share here over its share among all users. "
+        "Worth: how much better the segment tells interests than random groups of equal sizes; 1 is no better.",
+        "分群：兴趣组合相近的用户。提升：兴趣在该群的占比与全体占比之比。"
+        "价值：比同规模随机分组更能说明兴趣的倍数，1 表示没有价值。",
+    ),
+    "def_ndcg": (
+        "NDCG@k: how high unseen items that the user really took stand in the list; 1 is perfect. Global time split, "
+        "full ranking over all items, items already seen left out.",
+        "NDCG@k：用户真正消费的未见物品在列表中的位置得分，1 为满分。按时间全局切分，对全部物品排序，去除已见物品。",
+    ),
+}
+
+
+def words(language: Language) -> dict[str, str]:
+    """Return key -> text in one language.
+
+    >>> words("zh")["core"]
+    '核心'
+    """
+    return {key: pair[0 if language == "en" else 1] for key, pair in _WORDS.items()}

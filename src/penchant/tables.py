@@ -1,0 +1,196 @@
+"""The tables a caller sees, with the column names of the contract (docs/contracts.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+import scipy.sparse as sp
+
+from penchant.data import LAYERS, STATES, Recommendations
+from penchant.errors import ConfigError, NotFoundError, did_you_mean
+from penchant.recommend.explain import explain
+
+if TYPE_CHECKING:
+    from penchant.model import Model
+
+RECOMMENDATION_COLUMNS = ("user_id", "item_id", "rank", "score", "interest_id", "layer", "reason")
+
+
+def as_date(seconds: float) -> str:
+    """Seconds since 1970 as an ISO date and time in UTC.
+
+    >>> as_date(0.0)
+    '1970-01-01T00:00:00Z'
+    """
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def profiles_table(model: Model, level: int | None) -> pl.DataFrame:
+    """user_id, interest_id, interest, layer, state, probability, affinity, share, last_seen, medoid_item_id, ..."""
+    level = model.tree.n_levels if level is None else level
+    if not 1 <= level <= model.tree.n_levels:
+        raise ConfigError(f"level: must be 1 (top) to {model.tree.n_levels} (leaves). Got {level} instead")
+    points = model.profiles.of_level(level)
+    nodes = model.tree.nodes
+    timed = model.clock == "time"
+    last_seen = pl.from_epoch((pl.col("last_time") * 1000).cast(pl.Int64), time_unit="ms")
+    return points.select(
+        _gather(model.user_ids, points["user_row"]).alias("user_id"),
+        _gather(nodes["interest_id"], points["interest_row"]).alias("interest_id"),
+        _gather(nodes["name"], points["interest_row"]).alias("interest"),
+        _gather(pl.Series(LAYERS), points["layer"]).alias("layer"),
+        _gather(pl.Series(STATES), points["state"]).alias("state"),
+        "probability",
+        "affinity",
+        "share",
+        (last_seen if timed else pl.lit(None, pl.Datetime("ms"))).alias("last_seen"),
+        _gather(model.items.item_ids, points["medoid_item_row"]).alias("medoid_item_id"),
+        "aversion",
+        "n_events",
+        "n_active_days",
+    )
+
+
+def interests_table(model: Model) -> pl.DataFrame:
+    """interest_id, parent_id, level, name, keywords, n_items, n_users, medoid_item_id, coverage, distinctiveness."""
+    nodes = model.tree.nodes
+    users = np.bincount(
+        model.profiles.points.filter(pl.col("affinity") > 0)["interest_row"].to_numpy(), minlength=nodes.height
+    )
+    return nodes.select(
+        "interest_id",
+        _gather(nodes["interest_id"], nodes["parent_row"]).alias("parent_id"),
+        "level",
+        "name",
+        "keywords",
+        "n_items",
+        pl.Series("n_users", users.astype(np.int32)),
+        _gather(model.items.item_ids, nodes["medoid_item_row"]).alias("medoid_item_id"),
+        "coverage",
+        "distinctiveness",
+    )
+
+
+def items_table(model: Model) -> pl.DataFrame:
+    """item_id, interest_id, membership; an unassigned item has one row with no interest."""
+    return _membership_table(model, model.tree.membership, model.items.item_ids, "item_id")
+
+
+def placement_table(model: Model, membership: sp.csr_array) -> pl.DataFrame:
+    """text_row, interest_id, membership, interest."""
+    rows = pl.Series("text_row", np.arange(membership.shape[0], dtype=np.int32))
+    out = _membership_table(model, membership, rows, "text_row")
+    names = model.tree.nodes.select("interest_id", pl.col("name").alias("interest"))
+    return out.join(names, on="interest_id", how="left", maintain_order="left")
+
+
+def segments_table(model: Model) -> pl.DataFrame:
+    """segment_id, name, n_users, share, top_interests, exemplars (user ids), lift, cohesion, worth, passes."""
+    table = model.segments.table
+    exemplars = [[model.user_ids[int(u)] for u in row] for row in table["exemplars"].to_list()]
+    return table.select(
+        "segment_id",
+        "name",
+        "n_users",
+        "share",
+        "top_interests",
+        pl.Series("exemplars", exemplars, dtype=pl.List(pl.String)),
+        "lift",
+        "cohesion",
+        "worth",
+        "passes",
+    )
+
+
+def audience_table(model: Model, segment: str) -> pl.DataFrame:
+    """user_id, segment_id, segment, core (names of the user's core interests), and the user's attributes."""
+    table = model.segments.table
+    hits = table.with_row_index("row").filter((pl.col("segment_id") == segment) | (pl.col("name") == segment))
+    if hits.is_empty():
+        known = table["segment_id"].to_list() + table["name"].to_list()
+        raise NotFoundError(f"segment '{segment}' is not in this model; {did_you_mean(segment, known)}")
+    row = int(hits["row"][0])
+    users = np.flatnonzero(model.segments.segment_row == row).astype(np.int32)
+    core = (
+        profiles_table(model, None)
+        .filter(pl.col("layer") == "core")
+        .group_by("user_id", maintain_order=True)
+        .agg(pl.col("interest").alias("core_interests"))
+    )
+    out = (
+        pl.DataFrame({"user_id": _gather(model.user_ids, pl.Series(users))})
+        .with_columns(segment_id=pl.lit(hits["segment_id"][0]), segment=pl.lit(hits["name"][0]))
+        .join(core, on="user_id", how="left", maintain_order="left")
+        .with_columns(pl.col("core_interests").fill_null([]))
+    )
+    if model.attributes is not None:
+        out = out.join(model.attributes, on="user_id", how="left", maintain_order="left")
+    return out
+
+
+def recommendations_table(model: Model, user_ids: Sequence[str], k: int) -> pl.DataFrame:
+    """Recommend to known users, and recently popular items to unknown ones, in the order asked."""
+    distinct = list(dict.fromkeys(user_ids))
+    rows = model.user_rows(distinct)
+    known = rows[rows >= 0]
+    frames = []
+    if len(known):
+        found = model.recommender.recommend(known, model.profiles, k=k)
+        frames.append(recommendation_rows(model, found, model.user_ids))
+    unknown = [u for u, row in zip(distinct, rows.tolist(), strict=True) if row < 0]
+    if unknown:
+        frames.append(_popular_rows(model, unknown, k))
+    out = pl.concat(frames)
+    order = pl.DataFrame({"user_id": distinct, "order": np.arange(len(distinct))})
+    return out.join(order, on="user_id", maintain_order="left").sort("order", "rank").drop("order")
+
+
+def recommendation_rows(model: Model, found: Recommendations, user_ids: pl.Series) -> pl.DataFrame:
+    """Turn rows into ids and add the reason in words."""
+    table, nodes = found.table, model.tree.nodes
+    reasons = explain(found, model.items, model.tree)
+    return table.select(
+        _gather(user_ids, table["user_row"]).alias("user_id"),
+        _gather(model.items.item_ids, table["item_row"]).alias("item_id"),
+        "rank",
+        "score",
+        _gather(nodes["interest_id"], table["interest_row"]).alias("interest_id"),
+        _gather(pl.Series(LAYERS), table["layer"]).alias("layer"),
+        pl.Series("reason", reasons, dtype=pl.String),
+    )
+
+
+def _popular_rows(model: Model, user_ids: Sequence[str], k: int) -> pl.DataFrame:
+    popular = model.recommender.popular(k)
+    one = recommendation_rows(model, popular, pl.Series(["?"])).drop("user_id")
+    users = pl.DataFrame({"user_id": list(user_ids)})
+    reason = pl.lit("recently popular: this user is not in the log the model was fitted on")
+    return users.join(one, how="cross").with_columns(reason.alias("reason")).select(RECOMMENDATION_COLUMNS)
+
+
+def _membership_table(model: Model, membership: sp.csr_array, ids: pl.Series, name: str) -> pl.DataFrame:
+    matrix = membership.tocsr()
+    sizes = np.diff(matrix.indptr)
+    rows = np.repeat(np.arange(matrix.shape[0]), sizes)
+    filled = pl.DataFrame(
+        {
+            "row": rows,
+            "interest_id": _gather(model.tree.nodes["interest_id"], pl.Series(matrix.indices.astype(np.int32))),
+            "membership": matrix.data.astype(np.float32),
+        }
+    )
+    empty = pl.DataFrame({"row": np.flatnonzero(sizes == 0)}).with_columns(
+        interest_id=pl.lit(None, pl.String), membership=pl.lit(0.0, pl.Float32)
+    )
+    out = pl.concat([filled, empty]).sort("row", "membership", descending=[False, True], maintain_order=True)
+    return out.select(_gather(ids, out["row"]).alias(name), "interest_id", "membership")
+
+
+def _gather(values: pl.Series, rows: pl.Series) -> pl.Series:
+    """values[rows], null where a row is negative or null."""
+    index = rows.cast(pl.Int64)
+    return values.gather(index.set(index < 0, None))
