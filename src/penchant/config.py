@@ -71,7 +71,8 @@ class IoConfig(Section):
     cap_user_share: float = Field(
         0.02, gt=0, le=1, description="no user may hold more than this share of all events (robust users)"
     )
-    bot_score: float = Field(8.0, gt=0, description="robust z-score of log events above which a user is an outlier")
+    bot_score: float = Field(3.5, gt=0, description="robust z-score of log events above which a user is an outlier")
+    ragged_rows: Literal["stop", "drop"] = "stop"
     bot_hours: int = Field(20, ge=1, le=24, description="active hours of a day, twice or more, no person has")
     day_first: bool | None = Field(None, description="1/2/2024 is in February (true); unset: the log must show it")
     latest_time: str = Field("", description="ISO time; a later one is impossible; empty: a day after reading")
@@ -116,11 +117,17 @@ class EncodeConfig(Section):
 class RepresentConfig(Section):
     """What behaviour adds to items (`penchant.represent`)."""
 
-    method: Literal["mean", "factors"] = "factors"
+    method: Literal["mean", "factors"] = Field(
+        "factors", description="mean: no factors, texts only where there are any"
+    )
     n_factors: int = Field(64, ge=2, le=1024)
+    regularization: float = Field(10.0, ge=0, description="of the factors; larger = smoother, for sparser logs")
+    max_history: int = Field(500, ge=1, description="only a user's latest items shape the vectors: bounds heavy users")
+    min_item_events: int = Field(3, ge=1, description="items with fewer events get no behaviour vector")
     text_weight: float = Field(1.0, ge=0)
     behaviour_weight: float = Field(1.0, ge=0)
-    min_item_events: int = Field(3, ge=1, description="items with fewer events get no behaviour vector")
+    vector_weight: float = Field(1.0, ge=0, description="of each vector column of the items (image, audio, ...)")
+    impute: bool = Field(True, description="guess a missing part of an item from its other parts, by a ridge map")
 
 
 class InterestsConfig(Section):
@@ -128,6 +135,7 @@ class InterestsConfig(Section):
 
     n_leaves: int | Literal["auto"] = "auto"
     max_leaves: int = Field(200, ge=2)
+    min_leaf_items: int = Field(5, ge=1, description="smaller leaves join the nearest (n_leaves = auto)")
     n_levels: Literal[2, 3] = 2
     top_memberships: int = Field(3, ge=1, le=10, description="an item lies in at most this many leaves")
     half_life_days: float = Field(60.0, gt=0)
@@ -159,7 +167,9 @@ class SegmentsConfig(Section):
     n_exemplars: int = Field(5, ge=1)
     n_top_interests: int = Field(5, ge=1, le=50, description="interests told of a segment, at most")
     min_coverage: float = Field(0.1, ge=0, le=1, description="an interest speaks for a segment if this share has it")
-    n_choice_users: int = Field(6000, ge=100, description="users the number of segments is chosen on, at most")
+    row_events: int = Field(10, ge=1, description="a user row holds the chance that this many events touch an interest")
+    parent_weight: float = Field(0.3, ge=0, le=1, description="weight of a level in a user row, to the one below it")
+    n_choice_users: int = Field(4000, ge=100, description="users the number of segments is chosen on, at most")
     n_random: int = Field(100, ge=20, description="random partitions a segmentation is tested against")
 
 

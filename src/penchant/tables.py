@@ -135,6 +135,8 @@ def audience_table(model: Model, segment: str) -> pl.DataFrame:
 def recommendations_table(model: Model, user_ids: Sequence[str], k: int) -> pl.DataFrame:
     """Recommend to known users, and recently popular items to unknown ones, in the order asked."""
     distinct = list(dict.fromkeys(user_ids))
+    if not distinct:
+        raise ConfigError("recommend: no user was asked for; give user ids, or none at all for every user")
     rows = model.user_rows(distinct)
     known = rows[rows >= 0]
     frames = []

@@ -131,7 +131,7 @@ CASES = [
     Case("no user column at all", _events("aaa,bbb\n1,2\n"), ("user_id", "aaa", "--columns")),
     Case("no item column, near name", _events("user_id,itm_id\n1,2\n"), ("item_id", "itm_id")),
     Case("duplicate header", _events("user_id,item_id,item_id\n1,2,3\n"), ("item_id", "twice")),
-    Case("two columns for one word", _events("user_id,userid,item_id\n1,1,2\n"), ("user",)),
+    Case("two columns for one word", _events("userId,userid,item_id\n1,1,2\n"), ("user",)),
     Case("ragged csv", _events(GOOD + "u1,i1,view,1700000000,extra,cells\n"), ("events.csv", "row")),
     Case("--columns without =", _good("--columns", "user_id"), ("--columns", "ours=theirs")),
     Case("--columns unknown word", _good("--columns", "usr_id=user_id"), ("usr_id", "user_id")),

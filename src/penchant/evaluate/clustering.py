@@ -1,8 +1,8 @@
 """How good a clustering is: by its own shape, by coming back, and against a truth where one is known.
 
 Rules for rows that are unassigned (-1). Shape: they are left out, and `unassigned_share` says how many. Against a
-truth, and between two clusterings: each is a cluster of its own, so leaving rows out never pays; rows whose *truth* is -1
-are left out, there is nothing to compare with. A figure that is not defined (fewer than two clusters) is None, never 0.
+truth, and between two clusterings: each is a cluster of its own, so leaving rows out never pays; rows whose *truth* is
+-1 are left out, there is nothing to compare with. A figure that is not defined (fewer than two clusters) is None.
 """
 
 from __future__ import annotations
@@ -219,8 +219,8 @@ def omega_index(found: sp.csr_array, truth: sp.csr_array, *, max_rows: int = 500
 def bcubed(found: sp.csr_array, truth: sp.csr_array, *, max_rows: int = 5000, seed: int = 0) -> BCubed:
     """Extended BCubed for overlapping clusterings (Amigo et al. 2009, section 5).
 
-    Precision of a pair that is together in `found`: min(shared found, shared true) / shared found; averaged over a row's
-    partners (itself among them), then over rows; recall the other way round. Rows without a found cluster have no
+    Precision of a pair that is together in `found`: min(shared found, shared true) / shared found; averaged over a
+    row's partners (itself among them), then over rows; recall the other way round. Rows without a found cluster have no
     partners and leave the precision; their recall is 0. All pairs of at most `max_rows` rows are looked at.
 
     >>> bcubed(sp.csr_array(np.ones((4, 1))), sp.csr_array(np.array([[1, 0], [1, 0], [0, 1], [0, 1]]))).precision

@@ -1,90 +1,11 @@
-"""Upper levels: leaves merged by weighted Ward on their centroids, cut where the merges get dear.
-
-Source: Ward (1963); the update of Lance and Williams (1967), started from weights instead of ones.
-"""
+"""Upper levels: leaves merged by weighted Ward on their centroids, cut where the merges get dear."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
-import numpy.typing as npt
 
 from penchant.data import FloatArray, IntArray
-
-Merges = npt.NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Dendrogram:
-    """Merges of n clusters as SciPy's linkage: (n - 1, 4) of left, right, height, size; rows in order of height."""
-
-    merges: Merges
-
-    @property
-    def n(self) -> int:
-        return len(self.merges) + 1
-
-    def cut(self, k: int) -> IntArray:
-        """(n,) labels of a cut into k clusters, numbered in the order of the drawn tree.
-
-        >>> ward(np.array([[0.0], [0.1], [5.0]]), np.ones(3)).cut(2).tolist()
-        [0, 0, 1]
-        """
-        label = np.arange(2 * self.n - 1)
-        for step in range(self.n - 1 - max(1, k), -1, -1):  # the dearest merge kept first, so roots win
-            left, right = self.merges[step, :2].astype(int)
-            label[[left, right]] = label[self.n + step]
-        found = label[: self.n]
-        out = np.empty(self.n, np.int32)
-        number: dict[int, int] = {}
-        for leaf in self.order():
-            out[leaf] = number.setdefault(int(found[leaf]), len(number))
-        return out
-
-    def order(self) -> IntArray:
-        """(n,) leaves in the order of the drawn tree: siblings side by side."""
-        stack, out = [2 * self.n - 2], []
-        while stack:
-            node = stack.pop()
-            if node < self.n:
-                out.append(node)
-            else:
-                left, right = self.merges[node - self.n, :2].astype(int)
-                stack += [right, left]
-        return np.array(out, np.int32)
-
-
-def ward(centroids: npt.NDArray[np.floating], weights: npt.NDArray[np.floating]) -> Dendrogram:
-    """Merge weighted points, each time the pair that adds least to the weighted squared error.
-
-    Args:
-        centroids: (n, d) points.
-        weights: (n,) their weights, > 0.
-    Returns:
-        The dendrogram; ties go to the lower pair. Cost O(n^2) memory, O(n^3 / vector width) time: for some hundred.
-    """
-    n = len(centroids)
-    points = centroids.astype(np.float64)
-    square = np.einsum("ij,ij->i", points, points)
-    gap = np.maximum(square[:, None] + square[None] - 2 * points @ points.T, 0.0)
-    w = weights.astype(np.float64).copy()
-    cost = gap * (w[:, None] * w[None] / (w[:, None] + w[None]))
-    np.fill_diagonal(cost, np.inf)
-    node = np.arange(n)
-    merges = np.zeros((n - 1, 4))
-    for step in range(n - 1):
-        a, b = sorted(divmod(int(cost.argmin()), n))
-        height = cost[a, b]
-        merges[step] = (min(node[a], node[b]), max(node[a], node[b]), height, w[a] + w[b])
-        row = ((w[a] + w) * cost[a] + (w[b] + w) * cost[b] - w * height) / (w[a] + w[b] + w)
-        row[[a, b]] = np.inf
-        row[np.isinf(cost[a])] = np.inf
-        cost[a], cost[:, a] = row, row
-        cost[b], cost[:, b] = np.inf, np.inf
-        w[a] += w[b]
-        node[a] = n + step
-    return Dendrogram(merges)
+from penchant.interests.dendrogram import Dendrogram, ward
 
 
 def number_of_groups(tree: Dendrogram, low: int, high: int) -> int:

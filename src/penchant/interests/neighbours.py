@@ -1,4 +1,4 @@
-"""Nearest neighbours by cosine: exact for small sets, through cells for large ones."""
+"""Nearest neighbours by cosine, exact, in blocks."""
 
 from __future__ import annotations
 
@@ -6,30 +6,35 @@ import numpy as np
 
 from penchant.data import FloatArray, IntArray
 
-BLOCK = 2048
+BLOCK = 512
 
 
-def nearest(values: FloatArray, k: int) -> IntArray:
-    """(n, k) rows of the nearest others by cosine, nearest first, -1 where there are fewer; ties by the lower row.
+def nearest_others(values: FloatArray, rows: IntArray, k: int) -> IntArray:
+    """(len(rows), k) nearest other rows of each given row, nearest first, -1 where there are fewer.
 
-    >>> nearest(np.array([[1, 0], [0.8, 0.6], [0, 1]], np.float32), 1).ravel().tolist()
-    [1, 0, 1]
+    Ties go to the lower row. Rows of zeros are nobody's neighbour and have none.
+
+    >>> nearest_others(np.array([[1, 0], [0.8, 0.6], [0, 1]], np.float32), np.array([0, 2]), 1).ravel().tolist()
+    [1, 1]
     """
-    n = len(values)
-    k_found = min(k, n - 1)
-    out = np.full((n, k), -1, np.int32)
-    if k_found < 1:
+    out = np.full((len(rows), k), -1, np.int32)
+    empty = np.abs(values).max(axis=1, initial=0) == 0
+    found = min(k, len(values) - 1)
+    if found < 1:
         return out
-    for start in range(0, n, BLOCK):
-        rows = np.arange(start, min(start + BLOCK, n))
-        cosine = values[rows] @ values.T
-        cosine[np.arange(len(rows)), rows] = -np.inf
-        out[rows, :k_found] = top_columns(cosine, k_found)
+    for start in range(0, len(rows), BLOCK):
+        block = rows[start : start + BLOCK]
+        cosine = values[block] @ values.T
+        cosine[np.arange(len(block)), block] = -np.inf
+        cosine[:, empty] = -np.inf
+        best = _largest(cosine, found)
+        best[~np.isfinite(np.take_along_axis(cosine, best, axis=1)) | empty[block][:, None]] = -1
+        out[start : start + BLOCK, :found] = best
     return out
 
 
-def top_columns(scores: FloatArray, k: int) -> IntArray:
-    """(n, k) columns of the largest scores of each row, largest first; ties by the lower column."""
+def _largest(scores: FloatArray, k: int) -> IntArray:
+    """(n, k) columns of the largest scores of each row, largest first."""
     if k < scores.shape[1]:
         part = np.sort(np.argpartition(-scores, k - 1, axis=1)[:, :k], axis=1)
     else:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 import scipy.sparse as sp
+from threadpoolctl import threadpool_limits
 
 from penchant.config import InterestsConfig
 from penchant.data import Events, FloatArray, IntArray, InterestTree, Items, ItemSpace, Parts, Vectors
@@ -23,19 +23,12 @@ from penchant.interests.membership import (
     weighted_centroids,
 )
 from penchant.interests.names import name_nodes
-from penchant.interests.neighbours import nearest
+from penchant.interests.neighbours import nearest_others
 
+N_TEMPERATURE_ITEMS = 2000
 N_NEIGHBOURS = 10  # neighbours that fix the temperature of membership
 TEXT_FLOOR_QUANTILE = 0.005  # a text further from every leaf than all but this share of the items is no interest
 N_ID_ITEMS = 5  # items of a leaf, strongest first, that make its id
-
-
-@dataclass(frozen=True)
-class _Level:
-    """One level of the tree under work: the group of each leaf."""
-
-    group: IntArray
-    level: int
 
 
 def build_tree(space: ItemSpace, items: Items, events: Events, config: InterestsConfig, *, seed: int) -> InterestTree:
@@ -50,28 +43,23 @@ def build_tree(space: ItemSpace, items: Items, events: Events, config: Interests
     Returns:
         The tree. Items whose fused row is all zero stay unassigned (an empty membership row).
     """
-    values = space.fused.values
-    weights = item_weights(events, len(items))
-    found = find_leaves(values, config, seed=seed)
-    labels, n_leaves = found.labels, found.n_leaves
-    hard = _one_hot(labels, n_leaves)
-    centroids = weighted_centroids(values, hard, np.ones(len(values), np.float32))
-    order, *upper = group_leaves(
-        centroids, np.maximum(np.bincount(labels[labels >= 0], minlength=n_leaves), 1), config.n_levels
-    )
-    rank = np.empty(n_leaves, np.int32)
-    rank[order] = np.arange(n_leaves, dtype=np.int32)
-    labels = np.where(labels >= 0, rank[labels] if n_leaves else -1, -1).astype(np.int32)
-    centroids, upper = centroids[order], [group[order] for group in upper]
+    with threadpool_limits(1):  # sums in one fixed order: the same bytes on any number of cores
+        return _build(space, items, item_weights(events, len(items)), config, seed)
 
-    temperature = fit_temperature(
-        values @ centroids.T, neighbour_shares(found.neighbours[:, :N_NEIGHBOURS], labels, n_leaves)
-    )
-    membership = soft_membership(values, centroids, temperature, top=config.top_memberships)
+
+def _build(space: ItemSpace, items: Items, weights: FloatArray, config: InterestsConfig, seed: int) -> InterestTree:
+    values = space.fused.values
+    found = find_leaves(values, config, seed=seed)
+    labels, upper = _in_order(found.labels, found.space, found.n_leaves, config.n_levels)
+    sharp_centres = mean_of(found.space, labels, found.n_leaves)
+    temperature = _temperature(found.space, sharp_centres, labels, seed)
+    membership = soft_membership(found.space, sharp_centres, temperature, top=config.top_memberships)
+    ones = np.ones(len(values), np.float32)
+    centroids = weighted_centroids(values, membership, ones)
     facts = {**found.facts, "temperature": temperature}
     text_centroids = None
-    if space.text is not None and space.text.present.any() and n_leaves:
-        text_centroids = weighted_centroids(space.text.values, membership, np.ones(len(values), np.float32))
+    if space.text is not None and space.text.present.any() and membership.nnz:
+        text_centroids = weighted_centroids(space.text.values, membership, ones)
         facts |= _text_facts(space.text, text_centroids, membership)
     nodes = _node_table(values, items, membership, centroids, upper, weights, config)
     version = tree_version(nodes, centroids)
@@ -85,9 +73,30 @@ def item_weights(events: Events, n_items: int) -> FloatArray:
     return (1.0 + np.log2(1.0 + users)).astype(np.float32)
 
 
-def _one_hot(labels: IntArray, n_leaves: int) -> sp.csr_array:
-    rows = np.flatnonzero(labels >= 0)
-    return sp.csr_array((np.ones(len(rows), np.float32), (rows, labels[rows])), shape=(len(labels), n_leaves))
+def _in_order(labels: IntArray, space: FloatArray, n_leaves: int, n_levels: int) -> tuple[IntArray, list[IntArray]]:
+    """Number the leaves so that siblings are neighbours; also the group of each leaf at each upper level."""
+    sizes = np.maximum(np.bincount(labels[labels >= 0], minlength=n_leaves), 1)
+    order, *upper = group_leaves(mean_of(space, labels, n_leaves), sizes, n_levels)
+    rank = np.empty(n_leaves, np.int32)
+    rank[order] = np.arange(n_leaves, dtype=np.int32)
+    return np.where(labels >= 0, rank[labels], -1).astype(np.int32), [group[order] for group in upper]
+
+
+def mean_of(values: FloatArray, labels: IntArray, n_leaves: int) -> FloatArray:
+    """(n_leaves, d) unit means of the rows with each label; -1 counts nowhere."""
+    sums = np.zeros((n_leaves, values.shape[1]))
+    known = labels >= 0
+    np.add.at(sums, labels[known], values[known])
+    return unit_rows(sums)
+
+
+def _temperature(space: FloatArray, centres: FloatArray, labels: IntArray, seed: int) -> float:
+    """Temperature at which memberships best foretell the leaves of neighbours, on a sample of the items."""
+    known = np.flatnonzero(labels >= 0)
+    if len(known) > N_TEMPERATURE_ITEMS:
+        known = np.sort(np.random.default_rng(seed).choice(known, N_TEMPERATURE_ITEMS, replace=False))
+    neighbours = nearest_others(space, known.astype(np.int32), N_NEIGHBOURS)
+    return fit_temperature(space[known] @ centres.T, neighbour_shares(neighbours, labels, len(centres)))
 
 
 def _text_facts(text: Vectors, text_centroids: FloatArray, membership: sp.csr_array) -> dict[str, float]:

@@ -55,7 +55,7 @@ def read_catalogue(source: Source, columns: Columns, book: Findings, on_error: s
     frame = _first_of_each_id(loaded.frame, columns, where, book)
     if not frame.height:
         raise DataError(
-            f"{where}: has no item with an id ({loaded.n_rows:,} rows read); give at least one, or no catalogue"
+            f"{where}: no row has an item_id ({loaded.n_rows:,} rows read); give at least one, or no catalogue"
         )
     vectors, frame = _take_vectors(frame, columns, where, book)
     table = _build(frame, columns, source)
@@ -71,6 +71,8 @@ def catalogue_from_log(words: pl.DataFrame, names: pl.Series, where: str, book: 
         names: the item ids.
     """
     titled = "title" in words.columns
+    said = [c for c in ("title", "categories") if c in words.columns]
+    words = words.filter(pl.any_horizontal(pl.col(c).is_not_null() for c in said))
     if titled:
         n = int((words["n_titles"] > 1).sum())
         book.add(where, "item with several titles", np.zeros(0, np.int64), "the first title is kept", n=n)

@@ -55,7 +55,7 @@ def read_events(source: Source, columns: Columns, config: IoConfig, book: Findin
     loaded = source.load(list(dict.fromkeys(columns.used.values())))
     book.found += loaded.findings
     if not loaded.n_rows:
-        raise DataError(f"{where}: has a header but no row; a log needs at least one event")
+        raise DataError(f"{where}: has a header but no rows; a log needs at least one event")
     frame = loaded.frame.rename({c: f"__{w}" for w, c in columns.used.items()})
     return clean_events(frame, source, columns.used, config, book, loaded.n_rows)
 
@@ -237,7 +237,9 @@ def _check_share(table: pl.DataFrame, n_rows: int, where: str, config: IoConfig,
     if not table.height:
         low = f"{asked:,} rated below io.min_value; lower it" if asked else ""
         steps = "; ".join(s for s in (low, _next_step(book, where) if kinds else "") if s)
-        raise DataError(f"{where}: no event is left of {n_rows:,} rows" + (f" ({kinds})" if kinds else "") + f"; {steps}")
+        raise DataError(
+            f"{where}: no event is left of {n_rows:,} rows" + (f" ({kinds})" if kinds else "") + f"; {steps}"
+        )
     if lost / of > config.max_drop_share:
         raise DataError(
             f"{where}: {lost:,} of {of:,} rows would be left out ({lost / of:.0%}; allowed: "

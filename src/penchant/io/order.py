@@ -33,6 +33,9 @@ def clock_of(
         times = parse_times(has["timestamp"], source.name, day_first=config.day_first)
         if times.given.any():
             facts |= {"clock": "time", "order_by": "time", "time_form": times.form}
+            odd = has["timestamp"].filter(times.given & times.seconds.is_null())
+            if len(odd):
+                facts["unreadable_time"] = f"column '{odd.name}', such as '{str(odd[0])[:40]}'"
             return "time", pl.DataFrame({"time": times.seconds, "given": times.given})
         facts["time_form"] = f"column '{has['timestamp'].name}' is empty"
     if "seq" in has:
@@ -57,7 +60,9 @@ def drop_bad_times(
         return table
     what = "time" if clock == "time" else "number of order"
     table = book.drop(table, ~pl.col("given"), where, f"no {what}", f"left out: the others have a {what}")
-    table = book.drop(table, pl.col("time").is_null(), where, f"unreadable {what}", "left out")
+    example = facts.get("unreadable_time", "")
+    kind = f"unreadable {what}" + (f" ({example})" if example else "")
+    table = book.drop(table, pl.col("time").is_null(), where, kind, "left out")
     if clock == "order" or not table.height:
         return table
     early = pl.col("time") < EARLIEST

@@ -11,7 +11,7 @@ import numpy.typing as npt
 MIN_USERS = 10
 # Smallest spread of log counts taken as real: a log in which everyone has 20 events must not call 40 an outlier.
 MIN_SPREAD = 0.5
-# What an outlier's events may weigh together: as much as the heaviest 1 % of the others begin to.
+# What one outlier's events may weigh in sum: where the heaviest 1 % of the other users begins.
 HEAVY_QUANTILE = 0.99
 HOUR_S, DAY_S = 3600.0, 86_400.0
 
@@ -41,9 +41,10 @@ def find_outliers(
 ) -> Outliers:
     """Find bots and users too heavy for the log; nothing is dropped, only weighed down.
 
-    1. Busy: robust z-score of log(1 + events), (x - median) / (1.4826 MAD, at least 0.5), above `bot_score`.
+    1. Busy: robust z-score of log(1 + events), (x - median) / (1.4826 MAD, at least 0.5), above `bot_score`
+       (3.5 is the cut of Iglewicz & Hoaglin, How to Detect and Handle Outliers, 1993).
     2. Sleepless: on two days or more, events in at least `bot_hours` different hours of the day (timed logs only).
-       Both may weigh together no more than the 99th percentile of the other users' summed |weight|.
+       Each such user may weigh, all events summed, no more than the 99th percentile of the other users.
     3. Then no user may hold more than `cap_user_share` of the summed |weight| (never less than twice an even share,
        which a small log could not keep).
     Below 10 users nothing is done. Costs O(n log n) in the events.

@@ -52,11 +52,11 @@ def read_log(events: Any, items: Any = None, attributes: Any = None, *, config: 
     (3, ['1', '2'], ['7', '8'])
     """
     book = Findings()
-    sources: dict[Kind, Source] = {"events": open_source(events, "events")}
+    sources: dict[Kind, Source] = {"events": open_source(events, "events", ragged_rows=config.ragged_rows)}
     if items is not None:
-        sources["items"] = open_source(items, "items")
+        sources["items"] = open_source(items, "items", ragged_rows=config.ragged_rows)
     if attributes is not None:
-        sources["attributes"] = open_source(attributes, "attributes")
+        sources["attributes"] = open_source(attributes, "attributes", ragged_rows=config.ragged_rows)
     check_named(config.columns, {k: (s.name, s.columns) for k, s in sources.items()})
     columns = {
         k: map_columns(k, s.name, s.columns, config.columns, items_in_log=items is None)
@@ -184,7 +184,7 @@ def _weights(raw: RawLog) -> npt.NDArray[np.float64]:
 
 
 def _note_outliers(bots: Outliers, users: Coded, rows: npt.NDArray[np.integer], where: str, book: Findings) -> None:
-    rule = f"kept, weights scaled so that all weigh at most {bots.heavy_mass:,.0f} (99th percentile of the others)"
+    rule = f"kept, weights scaled: each user in all at most {bots.heavy_mass:,.0f} (99th percentile of the others)"
     kinds = (
         (f"user with more than {bots.busy_bound:,.0f} events", bots.busy, rule),
         ("user awake around the clock", bots.sleepless, rule),

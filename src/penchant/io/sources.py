@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -15,8 +15,9 @@ import polars as pl
 from penchant.data import Finding
 from penchant.errors import DataError
 from penchant.io.csvs import open_csv
-from penchant.io.findings import ROW, Findings
+from penchant.io.findings import ROW, Findings, say
 
+RaggedRows = Literal["stop", "drop"]
 ENDINGS = (".parquet", ".csv", ".tsv", ".jsonl", ".ndjson", ".csv.gz", ".tsv.gz")
 
 
@@ -40,17 +41,18 @@ class Source:
     decimal_comma: bool = False
 
 
-def open_source(given: Any, what: str) -> Source:
+def open_source(given: Any, what: str, *, ragged_rows: RaggedRows = "stop") -> Source:
     """Look at the head of a source: its name and columns.
 
     Args:
         given: a path (str or Path), a glob, or a table with `__arrow_c_stream__` (Polars, pandas, PyArrow, DuckDB).
         what: what it is for in messages ("events", "items", "attributes").
+        ragged_rows: rows of a CSV with more fields than its header: stop, or leave them out and count them.
     Raises:
         DataError: it is missing, unreadable, empty, a folder, of an unknown ending or broken.
     """
     if isinstance(given, str | Path):
-        return _open_files(str(given), what)
+        return _open_files(str(given), what, ragged_rows)
     if isinstance(given, pl.LazyFrame):
         return _open_lazy(given, f"{what} table")
     if isinstance(given, pl.DataFrame) or hasattr(given, "__arrow_c_stream__"):
@@ -87,7 +89,7 @@ def _open_lazy(frame: pl.LazyFrame, name: str) -> Source:
     return Source(name, columns, load)
 
 
-def _open_files(given: str, what: str) -> Source:
+def _open_files(given: str, what: str, ragged_rows: RaggedRows) -> Source:
     path = Path(given)
     if "://" in given:
         raise DataError(f"{what}: '{given}' is no file; give a path to {_allowed()}, or a table in memory")
@@ -95,12 +97,12 @@ def _open_files(given: str, what: str) -> Source:
         paths = [Path(p) for p in sorted(glob.glob(given, recursive=True)) if Path(p).is_file()]
         if not paths:
             raise DataError(f"{what}: no file matches '{given}'; check the folder and the ending")
-        sources = [_open_file(p, what) for p in paths]
+        sources = [_open_file(p, what, ragged_rows) for p in paths]
         return sources[0] if len(sources) == 1 else _join(sources, Path(given).name)
-    return _open_file(path, what)
+    return _open_file(path, what, ragged_rows)
 
 
-def _open_file(path: Path, what: str) -> Source:
+def _open_file(path: Path, what: str, ragged_rows: RaggedRows) -> Source:
     _check_file(path, what)
     name = path.name
     low = name.lower()
@@ -112,6 +114,11 @@ def _open_file(path: Path, what: str) -> Source:
             book = Findings()
             rule = "left out: its fields can't be told apart (quote a text that has the separator in it)"
             book.add(name, "more fields than the header", long_rows, rule, dropped=True)
+            if book.found and ragged_rows == "stop":
+                raise DataError(
+                    f"{name}: {say(book.found[0])}; quote texts that hold the separator '{table.separator}', or set "
+                    "io.ragged_rows to drop to leave such rows out"
+                )
             return Loaded(frame, n_rows, tuple(book.found))
 
         return Source(name, table.columns, load, texts=True, decimal_comma=table.separator == ";")
@@ -136,10 +143,10 @@ def _check_file(path: Path, what: str) -> None:
     if not path.exists():
         folder = path.parent
         if not folder.is_dir():
-            raise DataError(f"{what}: '{path}' is not there, nor is its folder '{folder}'; check the path")
+            raise DataError(f"{what}: no such file '{path}', nor its folder '{folder}'; check the path")
         near = get_close_matches(path.name, sorted(p.name for p in folder.iterdir()), n=1, cutoff=0.6)
         hint = f"did you mean '{near[0]}'?" if near else "check the name"
-        raise DataError(f"{what}: '{path}' is not there; {hint}")
+        raise DataError(f"{what}: no such file '{path}'; {hint}")
     try:
         with path.open("rb") as file:
             head = file.read(1)

@@ -37,5 +37,7 @@ def long_from_wide(source: Source, book: Findings) -> tuple[pl.DataFrame, int]:
     long = table.unpivot(list(items), index=[ROW, "__user_id"], variable_name="__item_id", value_name="__value")
     long = long.filter(pl.col("__value").is_not_null()).sort(ROW, maintain_order=True)
     if not long.height:
-        raise DataError(f"{where}: no cell holds a number other than 0 ({frame.height:,} rows, {len(items):,} items)")
+        raise DataError(
+            f"{where}: a wide log without a cell other than 0 ({frame.height:,} rows, {len(items):,} items)"
+        )
     return long, long.height

@@ -55,7 +55,10 @@ def collect_map(model: Model) -> dict[str, Any]:
 def _colourings(model: Model, shown: IntArray, tops: Sequence[str]) -> dict[str, list[str]]:
     """What the dots can be coloured by: the top interest, the segment that uses an item most for its size, and every
     item attribute with few values."""
-    out: dict[str, list[str]] = {"top_interest": list(tops), "segment": _segment_of_item(model, shown)}
+    leaves = model.tree.nodes["name"].to_list()
+    finest = [leaves[row] for row in model.tree.leaf_of_item[shown]]
+    out: dict[str, list[str]] = {"top_interest": list(tops), "interest": finest}
+    out["segment"] = _segment_of_item(model, shown)
     for name, kind in model.items.table.schema.items():
         if name in ("item_id", "title", "text"):
             continue
@@ -106,13 +109,13 @@ def collect_profiles(model: Model) -> list[dict[str, Any]]:
 
 
 def typical_users(model: Model, n: int) -> list[str]:
-    """One exemplar of each of the largest segments, then the users of middle activity."""
+    """One exemplar of each of the largest segments, then users of middle activity, then any."""
     chosen: list[str] = []
     for row in segments_table(model).sort("n_users", descending=True, maintain_order=True).to_dicts():
         chosen += row["exemplars"][:1]
     events = model.profiles.of_level(1).group_by("user_row").agg(pl.col("n_events").sum()).sort("n_events", "user_row")
     middle = events["user_row"].to_list()[events.height // 2 :]
-    chosen += [model.user_ids[row] for row in middle[:n]]
+    chosen += [model.user_ids[row] for row in middle[:n]] + model.user_ids.head(n).to_list()
     return list(dict.fromkeys(chosen))[:n]
 
 

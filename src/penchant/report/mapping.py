@@ -17,6 +17,8 @@ def map_items(tree: InterestTree, space: ItemSpace, item_rows: IntArray, *, seed
     Returns:
         (len(item_rows), 2), in the order given.
     """
+    if not len(item_rows):
+        return np.zeros((0, 2), np.float32)
     centres = place_leaves(tree, seed=seed)
     membership = tree.membership.tocsr()[item_rows]
     base = np.asarray(membership @ centres)

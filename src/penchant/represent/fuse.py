@@ -1,21 +1,113 @@
-"""Fuse: thin first version."""
+"""One vector an item out of its parts: text, behaviour, image, ...; a missing part is guessed from the others.
+
+A part is a (n_items, d) matrix of unit rows, zeros where missing. The fused row is the parts side by side, each times
+the square root of its share of the weights, so that a cosine of fused rows is the weighted mean of the parts' cosines.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
+import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from penchant.config import RepresentConfig
-from penchant.data import Items, Vectors
+from penchant.data import FloatArray, Items, Vectors
+from penchant.represent.factors import unit_rows
+
+# A map from parts to a part is tried on every fifth item, and needs this many items that have both.
+N_FOLDS = 5
+MIN_PAIRS = 20
+# ridge strengths, relative to the mean variance of a source column; the last is as good as predicting the mean
+STRENGTHS = (0.01, 0.1, 1.0, 10.0, 100.0, 1e4)
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One modality, unit rows, with its weight in the fused space."""
+
+    vectors: Vectors
+    weight: float
 
 
 def fuse(text: Vectors | None, behaviour: Vectors | None, items: Items, config: RepresentConfig) -> Vectors:
-    """Concatenate by weights."""
-    parts = []
-    if text is not None:
-        parts.append(text.values * np.sqrt(config.text_weight))
-    if behaviour is not None:
-        parts.append(behaviour.values * np.sqrt(config.behaviour_weight))
-    values = np.hstack(parts) if parts else np.zeros((len(items), 1), np.float32)
-    norm = np.linalg.norm(values, axis=1, keepdims=True)
-    values = np.divide(values, norm, out=np.zeros_like(values), where=norm > 0).astype(np.float32)
-    return Vectors(values, " + ".join(p.name for p in (text, behaviour) if p is not None) or "nothing")
+    """Fuse texts, behaviour and the vector columns of the items by the weights of the config.
+
+    Without imputing, a row of fewer parts would lie near others of fewer parts rather than near its likes.
+
+    Returns:
+        (n_items, sum of widths) rows of unit length; zeros for items without any part. One column of zeros when
+        there is no part at all.
+    """
+    parts = [
+        Part(Vectors(unit_rows(vectors.values), vectors.name), weight)
+        for vectors, weight in [
+            (text, config.text_weight),
+            (behaviour, config.behaviour_weight),
+            *((Vectors(items.vectors[name], name), config.vector_weight) for name in sorted(items.vectors)),
+        ]
+        if vectors is not None and weight > 0 and vectors.present.any()
+    ]
+    if not parts:
+        return Vectors(np.zeros((len(items), 1), np.float32), "nothing (no texts, no behaviour)")
+    guessed = impute(parts) if config.impute and len(parts) > 1 else [part.vectors.values for part in parts]
+    total = sum(part.weight for part in parts)
+    rows = [values * np.float32(np.sqrt(part.weight / total)) for part, values in zip(parts, guessed, strict=True)]
+    shares = [f"{part.weight / total:.2g} " if len(parts) > 1 else "" for part in parts]
+    name = " + ".join(share + part.vectors.name for share, part in zip(shares, parts, strict=True))
+    return Vectors(unit_rows(np.hstack(rows)), name)
+
+
+def impute(parts: list[Part]) -> list[FloatArray]:
+    """Fill the missing rows of each part by a ridge map from all other parts, unit length; known rows stay.
+
+    Returns:
+        For each part (n_items, d); still zeros where an item has no other part either, or where fewer than
+        `MIN_PAIRS` items have both.
+    """
+    out = []
+    for target in parts:
+        others = [part for part in parts if part is not target]
+        source = np.hstack([part.vectors.values * np.float32(np.sqrt(part.weight)) for part in others])
+        known = target.vectors.present
+        has_source = np.abs(source).sum(axis=1) > 0
+        both, missing = known & has_source, ~known & has_source
+        values = target.vectors.values.copy()
+        if missing.any() and both.sum() >= MIN_PAIRS:
+            with threadpool_limits(limits=1):
+                predict = fit_map(source[both].astype(np.float64), values[both].astype(np.float64))
+                values[missing] = unit_rows(predict(source[missing].astype(np.float64)).astype(np.float32))
+        out.append(values)
+    return out
+
+
+def fit_map(source: Array, target: Array) -> Callable[[Array], Array]:
+    """Ridge regression with an intercept; its strength is the one of least squared error on every fifth row.
+
+    Args:
+        source: (n, d_source) and
+        target: (n, d_target) of the same items.
+    """
+    held = np.arange(len(source)) % N_FOLDS == 0
+    trial = _Ridge(source[~held], target[~held])
+    errors = [float(np.square(trial.at(s)(source[held]) - target[held]).mean()) for s in STRENGTHS]
+    return _Ridge(source, target).at(STRENGTHS[int(np.argmin(errors))])
+
+
+class _Ridge:
+    """Ridge maps of all strengths from one decomposition of the source's covariance."""
+
+    def __init__(self, source: Array, target: Array) -> None:
+        self.source_mean, self.target_mean = source.mean(axis=0), target.mean(axis=0)
+        centred = source - self.source_mean
+        self.values, self.basis = np.linalg.eigh(centred.T @ centred)
+        self.cross = self.basis.T @ (centred.T @ (target - self.target_mean))
+
+    def at(self, strength: float) -> Callable[[Array], Array]:
+        penalty = strength * max(float(self.values.mean()), 1e-12)
+        weight = self.basis @ (self.cross / (np.maximum(self.values, 0) + penalty)[:, None])
+        return lambda source: (source - self.source_mean) @ weight + self.target_mean

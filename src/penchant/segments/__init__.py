@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import polars as pl
+import scipy.sparse as sp
 
 from penchant.config import SegmentsConfig
 from penchant.data import FloatArray, IntArray, InterestTree, Parts, Profiles, Segments
 from penchant.errors import ModelError
 from penchant.segments.algorithms import Clustering, assign, cluster
-from penchant.segments.choose import choose_n
+from penchant.segments.choose import Choice, choose_n
 from penchant.segments.exemplars import cohesion, exemplars
 from penchant.segments.names import node_names, segment_names, segment_traits
-from penchant.segments.rows import UserRows, share_matrix, user_rows
-from penchant.segments.worth import measure_worth
+from penchant.segments.rows import UserRows, rows_of_shares, share_matrix, user_rows, with_parents
+from penchant.segments.worth import Worth, measure_worth, shuffled_shares
 
 __all__ = [
     "UserRows",
+    "Worth",
     "assign_users",
     "measure_worth",
     "segment_users",
@@ -27,6 +30,8 @@ __all__ = [
     "share_matrix",
     "user_rows",
 ]
+
+_FLOOR_USERS = 10_000  # users of the shuffled log that the floor of worth is measured on, at most
 
 
 def segment_users(
@@ -42,70 +47,31 @@ def segment_users(
     Returns:
         Segments; `facts` tell how the number was chosen, stability, separation, worth and the unassigned share.
     Raises:
-        DataError: shares that are not finite, or points outside the users or the tree.
+        DataError: shares that are not in 0..1, or points outside the users or the tree.
     """
     shares = share_matrix(profiles, tree, n_users)
-    rows = user_rows(profiles, tree, n_users)
-    facts: dict[str, Any] = {"method": config.method, "n_users": n_users}
-    n_segments = config.n_segments
-    if n_segments == "auto":
-        choice = choose_n(
-            rows.values, config.method, max_segments=config.max_segments, sample=config.n_choice_users, seed=seed
-        )
-        n_segments = max(choice.n_segments, 1)
-        facts["choice"] = {"rule": choice.rule, "n_users": choice.n_users, "candidates": choice.candidates}
-    found = cluster(rows.values, config.method, n_segments, seed=seed)
-    facts |= {"n_asked": found.n_asked, "n_segments": found.n_clusters, "loss": found.loss}
-    facts["unassigned_share"] = float(np.mean(found.labels < 0)) if n_users else 0.0
-    leaf_shares = shares[:, : tree.n_leaves]
-    worth = measure_worth(found.labels, leaf_shares, n_random=config.n_random, seed=seed)
-    facts["worth"] = worth.facts()
-    traits = segment_traits(
-        shares, found.labels, found.n_clusters, tree, n_top=config.n_top_interests, min_coverage=config.min_coverage
+    rows = rows_of_shares(shares, tree, config)
+    choice = choose_n(
+        rows.values,
+        config.method,
+        max_segments=config.max_segments,
+        max_users=config.n_choice_users,
+        seed=seed,
+        given=None if config.n_segments == "auto" else config.n_segments,
     )
-    size = np.bincount(found.labels[found.labels >= 0], minlength=found.n_clusters)
-    words = node_names(tree)
-    table = pl.DataFrame(
-        {
-            "segment_id": [f"s{i + 1}" for i in range(found.n_clusters)],
-            "name": segment_names(traits, tree),
-            "n_users": size,
-            "share": size / max(n_users, 1),
-            "top_interests": [[words[i] for i in rows] for rows in traits.interest_rows],
-            "top_interest_rows": traits.interest_rows,
-            "lift": traits.lift,
-            "coverage": traits.coverage,
-            "exemplars": exemplars(rows.values, found.labels, found.centroids, config.n_exemplars),
-            "cohesion": cohesion(rows.values, found.labels, found.centroids),
-            "worth": worth.by_segment,
-            "passes": worth.passes,
-        },
-        schema=_SCHEMA,
-    )
-    return Segments(found.labels, table, found.centroids, facts, rows.weights)
-
-
-_SCHEMA = {
-    "segment_id": pl.String,
-    "name": pl.String,
-    "n_users": pl.Int32,
-    "share": pl.Float32,
-    "top_interests": pl.List(pl.String),
-    "top_interest_rows": pl.List(pl.Int32),
-    "lift": pl.List(pl.Float32),
-    "coverage": pl.List(pl.Float32),
-    "exemplars": pl.List(pl.Int32),
-    "cohesion": pl.Float32,
-    "worth": pl.Float32,
-    "passes": pl.Boolean,
-}
+    found = cluster(rows.values, config.method, choice.n_segments, seed=seed)
+    worth = _worth(found, shares, tree, config, seed)
+    table = _table(found, rows.values, shares, tree, worth, config)
+    return Segments(found.labels, table, found.centroids, _facts(found, choice, worth, config), rows.weights)
 
 
 def assign_users(segments: Segments, rows: FloatArray) -> IntArray:
-    """(n,) int32 segment of each row; -1 for rows of zeros.
+    """(n,) int32 segment of each user row: the nearest centroid; -1 for rows of zeros.
 
     Args:
-        rows: (n, n_nodes) `user_rows(profiles, tree, n, weights=segments.row_weights).values`.
+        rows: (n, n_nodes) `user_rows(profiles, tree, n, config, weights=segments.row_weights).values`.
+    Raises:
+        DataError: rows are not finite, or of another tree.
     """
     return assign(segments.centroids, rows)
 
@@ -141,3 +107,67 @@ def segments_from_parts(parts: Parts) -> Segments:
         raise ModelError(
             f"segments: the saved part {error} is missing; fit the model again or restore the whole folder"
         ) from None
+
+
+def _worth(found: Clustering, shares: sp.csr_array, tree: InterestTree, config: SegmentsConfig, seed: int) -> Worth:
+    """Measure worth in sample, against the floor that the same procedure reaches where nothing is to be found."""
+    leaves = sp.csr_array(shares[:, : tree.n_leaves])
+    if found.n_clusters < 2:
+        return measure_worth(found.labels, leaves, n_random=config.n_random, seed=seed)
+    users = np.flatnonzero(found.labels >= 0)
+    if len(users) > _FLOOR_USERS:
+        users = np.sort(np.random.default_rng(seed).choice(users, _FLOOR_USERS, replace=False))
+    nothing = shuffled_shares(sp.csr_array(leaves[users]), seed)
+    rows = rows_of_shares(with_parents(nothing, tree), tree, config)
+    null = cluster(rows.values, config.method, found.n_clusters, seed=seed)
+    floor = measure_worth(null.labels, nothing, n_random=config.n_random, seed=seed)
+    return measure_worth(found.labels, leaves, floor=floor.ratio, n_random=config.n_random, seed=seed)
+
+
+def _facts(found: Clustering, choice: Choice, worth: Worth, config: SegmentsConfig) -> dict[str, Any]:
+    candidates = [asdict(c) for c in choice.candidates]
+    chosen = next((c for c in candidates if c["n_segments"] == found.n_clusters), None)
+    return {
+        "method": config.method,
+        "n_segments": found.n_clusters,
+        "n_asked": found.n_asked,
+        "rule": choice.rule,
+        "n_choice_users": choice.n_users,
+        "candidates": candidates,
+        "stability": chosen["stability"] if chosen else None,
+        "separation": chosen["separation"] if chosen else None,
+        "loss": found.loss,
+        "unassigned_share": float(np.mean(found.labels < 0)) if len(found.labels) else 0.0,
+        "worth": worth.facts(),
+    }
+
+
+def _table(
+    found: Clustering,
+    rows: FloatArray,
+    shares: sp.csr_array,
+    tree: InterestTree,
+    worth: Worth,
+    config: SegmentsConfig,
+) -> pl.DataFrame:
+    n = found.n_clusters
+    traits = segment_traits(
+        shares, found.labels, n, tree, n_top=config.n_top_interests, min_coverage=config.min_coverage
+    )
+    size = np.bincount(found.labels[found.labels >= 0], minlength=n)
+    words = node_names(tree)
+    columns: dict[str, tuple[Any, Any]] = {
+        "segment_id": ([f"s{i + 1}" for i in range(n)], pl.String),
+        "name": (segment_names(traits, tree), pl.String),
+        "n_users": (size, pl.Int32),
+        "share": (size / max(len(found.labels), 1), pl.Float32),
+        "top_interests": ([[words[i] for i in top] for top in traits.interest_rows], pl.List(pl.String)),
+        "top_interest_rows": (traits.interest_rows, pl.List(pl.Int32)),
+        "lift": (traits.lift, pl.List(pl.Float32)),
+        "coverage": (traits.coverage, pl.List(pl.Float32)),
+        "exemplars": (exemplars(rows, found.labels, found.centroids, config.n_exemplars), pl.List(pl.Int32)),
+        "cohesion": (cohesion(rows, found.labels, found.centroids), pl.Float32),
+        "worth": (worth.by_segment, pl.Float32),
+        "passes": (worth.passes, pl.Boolean),
+    }
+    return pl.DataFrame([pl.Series(name, values, dtype=kind, strict=False) for name, (values, kind) in columns.items()])

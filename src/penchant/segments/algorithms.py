@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from penchant.data import FloatArray, IntArray
+from penchant.data import BoolArray, FloatArray, IntArray
 from penchant.errors import ConfigError, DataError, did_you_mean
 
 _CHUNK = 65_536
@@ -50,17 +50,17 @@ class Clustering:
 
 
 def kmeans(rows: FloatArray, n_clusters: int, seed: int) -> IntArray:
-    """Lloyd's k-means, 8 k-means++ starts, one thread (the order of sums, so the bytes, would change with threads)."""
+    """Lloyd's k-means, 16 k-means++ starts, one thread (the order of sums, so the bytes, would change with threads)."""
     from sklearn.cluster import KMeans
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(limits=1):
-        labels = KMeans(n_clusters, n_init=8, random_state=seed).fit(rows).labels_
+        labels = KMeans(n_clusters, n_init=16, random_state=seed).fit(rows).labels_
     return np.asarray(labels, np.int32)
 
 
 METHODS: Mapping[str, Method] = {
-    "kmeans": Method(kmeans, max_rows=50_000, by_centroid=True),
+    "kmeans": Method(kmeans, max_rows=20_000, by_centroid=True),
 }
 
 
@@ -90,7 +90,7 @@ def cluster(rows: FloatArray, method: str, n_clusters: int, *, seed: int) -> Clu
         raise ConfigError(f"segments.n_segments: must be at least 1. Got {n_clusters}; use 'auto' to let it be chosen")
     rows = check_rows(rows)
     spec = METHODS[method]
-    kept = np.flatnonzero(_filled(rows))
+    kept = np.flatnonzero(filled(rows))
     k = _lower_to_distinct(rows[kept], n_clusters)
     labels = np.full(len(rows), -1, np.int32)
     if k == 0:
@@ -131,7 +131,7 @@ def assign(centroids: FloatArray, rows: FloatArray) -> IntArray:
         for start in range(0, len(rows), _CHUNK):
             part = rows[start : start + _CHUNK]
             near = np.argmin(half - part.astype(np.float64) @ centres.T, axis=1)
-            out[start : start + _CHUNK] = np.where(_filled(part), near, -1)
+            out[start : start + _CHUNK] = np.where(filled(part), near, -1)
     return out
 
 
@@ -162,8 +162,9 @@ def check_rows(rows: FloatArray) -> FloatArray:
     return rows
 
 
-def _filled(rows: FloatArray) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    return (rows != 0).any(axis=1)
+def filled(rows: FloatArray) -> BoolArray:
+    """(n,) rows that are not all zero."""
+    return np.asarray((rows != 0).any(axis=1))
 
 
 def _lower_to_distinct(rows: FloatArray, n_clusters: int) -> int:

@@ -1,46 +1,120 @@
-"""How many segments: the number whose segments come back on other users (stability) and lie apart (separation)."""
+"""How many segments: the number that comes back on other users (stability) and keeps users apart (separation).
+
+For each candidate: the users are dealt into two halves, each half is clustered, and all users are assigned by both;
+stability is the adjusted Rand index of the two (as in Tibshirani & Walther 2005, "Cluster validation by prediction
+strength"), the mean over several deals. Separation is the mean silhouette of the users under both. Their product is the
+score: one alone is high for a few coarse groups (stability) or for hair-splitting (separation of small groups).
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from penchant.data import FloatArray
-from penchant.segments.algorithms import assign, cluster
+from penchant.segments.algorithms import assign, check_rows, cluster, filled
+
+Rows = npt.NDArray[np.int64]
+
+_N_DEALS = 2
+_MIN_MEMBERS = 5  # of a segment in a half, on average: fewer users can't show a segment twice
+_SILHOUETTE_USERS = 1500
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """stability: mean ARI, 1 = the same segments from other users. separation: silhouette, -1..1. score: product."""
+
+    n_segments: int
+    stability: float
+    separation: float
+    score: float
 
 
 @dataclass(frozen=True)
 class Choice:
-    """n_segments chosen; one row a candidate: {n_segments, stability, separation, score}; n_users looked at."""
+    """n_segments: the one chosen. n_users: looked at. rule: in words, for the reader of the facts."""
 
     n_segments: int
-    candidates: list[dict[str, float]]
+    candidates: tuple[Candidate, ...]
     n_users: int
     rule: str
 
 
-def choose_n(rows: FloatArray, method: str, *, max_segments: int, sample: int, seed: int) -> Choice:
+def choose_n(
+    rows: FloatArray, method: str, *, max_segments: int, max_users: int, seed: int, given: int | None = None
+) -> Choice:
+    """Choose the number of segments between 2 and `max_segments`; 1 where no number is better than chance.
+
+    Cost: four clusterings of at most max_users / 2 rows for each candidate, whatever the number of users.
+
+    Args:
+        rows: (n_users, d) finite; rows of zeros are left out.
+        max_users: a larger log is judged by this many users, drawn by the seed.
+        given: the caller's number: it is taken, and only measured here.
+
+    >>> rows = np.repeat(np.eye(3, dtype=np.float32), 20, axis=0)
+    >>> choose_n(rows, "kmeans", max_segments=6, max_users=1000, seed=0).n_segments
+    3
+    """
+    rng = np.random.default_rng(seed)
+    users = np.flatnonzero(filled(check_rows(rows)))
+    if len(users) > max_users:
+        users = np.sort(rng.choice(users, max_users, replace=False))
+    part = np.ascontiguousarray(rows[users])
+    most = len(part) // (2 * _MIN_MEMBERS)
+    numbers = range(2, min(max_segments, most) + 1) if given is None else range(given, given + 1)
+    candidates: tuple[Candidate, ...] = ()
+    if numbers and 2 <= numbers[-1] <= most:
+        deals = [_deal(len(part), rng) for _ in range(_N_DEALS)]
+        look = np.sort(rng.choice(len(part), min(len(part), _SILHOUETTE_USERS), replace=False))
+        gaps = _distances(part[look])
+        candidates = tuple(_judge(part, deals, look, gaps, method, k, seed) for k in numbers)
+    if given is not None:
+        return Choice(given, candidates, len(users), "given by segments.n_segments")
+    best = max(candidates, key=lambda c: (c.score, -c.n_segments), default=None)
+    if best is None:
+        return Choice(1, (), len(users), f"one segment: {len(users)} users with evidence are too few to show more")
+    if best.score <= 0:
+        return Choice(1, candidates, len(users), "one segment: no number is stable and separated at once")
+    return Choice(best.n_segments, candidates, len(users), "highest stability x separation")
+
+
+def _judge(
+    rows: FloatArray,
+    deals: list[tuple[Rows, Rows]],
+    look: Rows,
+    gaps: FloatArray,
+    method: str,
+    k: int,
+    seed: int,
+) -> Candidate:
     from sklearn.metrics import adjusted_rand_score, silhouette_score
 
-    rng = np.random.default_rng(seed)
-    users = np.flatnonzero((rows != 0).any(axis=1))
-    if len(users) > sample:
-        users = np.sort(rng.choice(users, sample, replace=False))
-    part = rows[users]
-    if len(part) < 4:
-        return Choice(1 if len(part) else 0, [], len(users), "too few users with evidence for more than one segment")
-    half = rng.permutation(len(part))
-    a, b = np.sort(half[: len(half) // 2]), np.sort(half[len(half) // 2 :])
-    look = np.sort(rng.choice(len(part), min(len(part), 2000), replace=False))
-    out = []
-    for k in range(2, min(max_segments, len(part) // 2) + 1):
-        first = cluster(part[a], method, k, seed=seed)
-        second = cluster(part[b], method, k, seed=seed + 1)
-        labels = assign(first.centroids, part)
-        stability = float(adjusted_rand_score(labels, assign(second.centroids, part)))
-        n_found = len(np.unique(labels[look]))
-        apart = float(silhouette_score(part[look], labels[look])) if 1 < n_found < len(look) else 0.0
-        out.append({"n_segments": k, "stability": stability, "separation": apart, "score": stability * max(apart, 0)})
-    best = max(out, key=lambda c: (c["score"], -c["n_segments"]))
-    return Choice(int(best["n_segments"]), out, len(users), "highest stability x separation")
+    stable, apart = [], []
+    for i, halves in enumerate(deals):
+        found = [assign(cluster(rows[h], method, k, seed=seed + i).centroids, rows) for h in halves]
+        stable.append(float(adjusted_rand_score(found[0], found[1])))
+        for labels in found:
+            n = len(np.unique(labels[look]))
+            defined = 1 < n < len(look)
+            apart.append(float(silhouette_score(gaps, labels[look], metric="precomputed")) if defined else 0.0)
+    stability, separation = float(np.mean(stable)), float(np.mean(apart))
+    return Candidate(k, stability, separation, max(stability, 0.0) * max(separation, 0.0))
+
+
+def _deal(n: int, rng: np.random.Generator) -> tuple[Rows, Rows]:
+    order = rng.permutation(n)
+    return np.sort(order[: n // 2]), np.sort(order[n // 2 :])
+
+
+def _distances(rows: FloatArray) -> FloatArray:
+    """(n, n) cosine distances of unit rows, computed once for all candidates."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(limits=1):
+        out = np.clip(1.0 - rows @ rows.T, 0.0, 2.0)
+    np.fill_diagonal(out, 0.0)
+    return np.asarray(out, np.float32)

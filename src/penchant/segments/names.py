@@ -1,8 +1,8 @@
 """What sets a segment apart, and a readable name from it.
 
-An interest speaks for a segment by its part of the information gain, share_in * log(share_in / share_overall) (a term of
-the Kullback-Leibler divergence): strong there *and* stronger than elsewhere. Interests that only few members have
-do not speak. A parent speaks in place of its leaves where little is lost by it.
+An interest speaks for a segment by its part of the information gain, share_in * log(share_in / share_overall) (a term
+of the Kullback-Leibler divergence): strong there *and* stronger than elsewhere. Interests that only few members have do
+not speak. A parent speaks in place of its leaves where little is lost by it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import scipy.sparse as sp
 from penchant.data import BoolArray, FloatArray, IntArray, InterestTree
 
 _KEPT_BY_PARENT = 0.8  # a parent replaces its leaves if it keeps this part of their gain
-_NAME_PART = 0.35  # an interest enters the name if its gain is at least this part of the strongest one's
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ def segment_traits(
 
 
 def segment_names(traits: Traits, tree: InterestTree, n_parts: int = 2) -> list[str]:
-    """One readable name a segment, unique: its strongest interests, more of them only where two would be called alike."""
+    """One readable name a segment, unique: its strongest interests, more of them only where two would be alike."""
     words = node_names(tree)
     names: list[str] = []
     for s, rows in enumerate(traits.interest_rows):

@@ -1,9 +1,9 @@
 """Is a segment worth having? Does knowing it tell what a user is interested in, better than random groups do?
 
-For each user, the other members' mean shares predict the user's own; the surprise is the cross-entropy in nats, a proper
-score (Gneiting & Raftery 2007). The same is done for random partitions of equal sizes. Worth = exp(surprise under random
-partitions - surprise under the segments): the factor by which the segment narrows down the interests one has to
-guess among (a ratio of perplexities); 1 = no better than chance. The user's own row never predicts itself.
+For each user, the other members' mean shares predict the user's own; the surprise is the cross-entropy in nats, a
+proper score (Gneiting & Raftery 2007). The same is done for random partitions of equal sizes. Worth = exp(surprise
+under random partitions - surprise under the segments): the factor by which the segment narrows down the interests one
+has to guess among (a ratio of perplexities); 1 = no better than chance. A user's own row never predicts itself.
 """
 
 from __future__ import annotations
@@ -12,10 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import scipy.sparse as sp
 
 from penchant.data import BoolArray, FloatArray, IntArray
 from penchant.errors import DataError
+
+Floats = npt.NDArray[np.float64]
 
 MAX_USERS = 50_000
 
@@ -24,9 +27,10 @@ MAX_USERS = 50_000
 class Worth:
     """Ratio to random partitions, overall and by segment, with 95 % intervals over users.
 
-    beaten: share of random partitions that the segments beat. in_sample: outcome and segments come from the same events,
-    so the ratio flatters; `floor` is then what the same procedure gets on shuffled interests, and to pass is to be
-    above it. Without next events `floor` guards; with them it is 1.
+    beaten: share of random partitions that the segments beat. in_sample: outcome and segments come from the same
+    events, so the ratio flatters. floor: what a segment's lower bound must be above to pass; in sample it should be
+    what the same procedure gets where there is nothing to find (`shuffled_shares`), on next events 1 is right.
+    by_segment, low_by_segment: (n_segments,). passes: (n_segments,).
     """
 
     ratio: float
@@ -87,8 +91,8 @@ def measure_worth(
     outcome = shares if next_shares is None else next_shares
     if len(labels) != shares.shape[0] or outcome.shape != shares.shape:
         raise DataError(
-            f"measure_worth: labels, shares and next_shares must speak of the same users and leaves. Got {len(labels)}, "
-            f"{shares.shape}, {outcome.shape}"
+            f"measure_worth: labels, shares and next_shares must speak of the same users and leaves. "
+            f"Got {len(labels)} labels, {shares.shape} and {outcome.shape}"
         )
     rng = np.random.default_rng(seed)
     n_segments = int(labels.max(initial=-1)) + 1
@@ -98,7 +102,7 @@ def measure_worth(
     in_sample = next_shares is None
     if n_segments < 2 or len(users) < 2:
         nothing = np.ones(n_segments, np.float32)
-        return Worth(1.0, 1.0, 1.0, 0.0, floor, in_sample, len(users), nothing, nothing, np.zeros(n_segments, bool))
+        return Worth(1.0, 1.0, 1.0, 0.0, floor, in_sample, len(users), nothing, nothing, np.zeros(n_segments, np.bool_))
 
     group = labels[users]
     know, tell = sp.csr_array(shares[users]), sp.csr_array(outcome[users])
@@ -150,7 +154,7 @@ class _Surprise:
         self._prior = (np.asarray(know.sum(axis=0), np.float64).ravel() + 1.0 / n_leaves) / (n_users + 1.0)
         self._n_users = n_users
 
-    def of(self, group: IntArray, n_groups: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    def of(self, group: IntArray, n_groups: int) -> Floats:
         member = sp.csr_array(
             (np.ones(self._n_users), (group, np.arange(self._n_users))), shape=(n_groups, self._n_users)
         )
@@ -158,10 +162,11 @@ class _Surprise:
         size = np.bincount(group, minlength=n_groups)
         g = group[self._owner]
         expected = (sums[g, self._leaf] - self._own + self._prior[self._leaf]) / size[g]
-        return np.bincount(self._owner, -self._part * np.log(np.maximum(expected, 1e-12)), minlength=self._n_users)
+        surprise = -self._part * np.log(np.maximum(expected, 1e-12))
+        return np.asarray(np.bincount(self._owner, surprise, minlength=self._n_users), np.float64)
 
 
-def _interval(gain: np.ndarray, group: IntArray, n: int) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+def _interval(gain: Floats, group: IntArray, n: int) -> tuple[Floats, Floats]:
     """Mean gain by group and the half width of its 95 % interval; infinite for fewer than two users."""
     size = np.bincount(group, minlength=n)
     mean = np.bincount(group, gain, minlength=n) / np.maximum(size, 1)

@@ -41,12 +41,14 @@
     return !clash;
   });
   const dots = { type: "scatter", mode: "markers", x: map.x, y: map.y, text: hover, hoverinfo: "text",
-    marker: { size: sizes, color: colourOf(map.colours.top_interest), opacity: 0.75, line: { width: 0 } } };
+    marker: { size: sizes, color: colourOf(map.colours[Object.keys(map.colours)[0]]), opacity: 0.75, line: { width: 0 } } };
   const names = { type: "scatter", mode: "text", x: free.map((l) => l.x), y: free.map((l) => l.y), hoverinfo: "skip",
     text: free.map((l) => `<b>${plain(short(map.names[l.leaf], narrow ? 18 : 28))}</b>`),
     textfont: { size: narrow ? 9 : 11, color: "#1d2430", shadow: "1px 1px 2px #fff, -1px -1px 2px #fff" } };
-  const hidden = { visible: false, fixedrange: narrow };
-  Plotly.newPlot(plot, [dots, names], { ...layout, xaxis: hidden, yaxis: hidden }, options);
+  const axis = (low, high, part) => ({ visible: false, fixedrange: narrow,  // room for labels at the edges
+    range: [low - (high - low) * part - 1e-3, high + (high - low) * part + 1e-3] });
+  const xaxis = axis(space.x, space.X, narrow ? 0.2 : 0.12), yaxis = axis(space.y, space.Y, 0.04);
+  Plotly.newPlot(plot, [dots, names], { ...layout, xaxis, yaxis }, options);
   document.getElementById("shown").textContent = `${map.n_shown} ${words.map_sample} ${map.n_items}`;
   select.addEventListener("change", () => Plotly.restyle(plot, { "marker.color": [colourOf(map.colours[select.value])] }, [0]));
 
