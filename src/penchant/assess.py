@@ -143,6 +143,8 @@ def evaluate_log(log: Log, peers: Sequence[str], config: Config, run: RunOptions
         "n_test_events": len(split.test),
         "n_test_users": len(users),
         "cut": split.cut,
+        "cold_share": split.cold_share(len(log.items)),
+        "cold_items": config.evaluate.cold_items,
         "clock": log.events.clock,
         "chosen": model.recommender.chosen,
         "k": k,
@@ -162,11 +164,14 @@ def our_lists(model: Model, user_rows: np.ndarray[Any, Any], k: int) -> np.ndarr
 
 def _notes(ranking: pl.DataFrame, layers: LayerReport | None, facts: dict[str, Any]) -> list[str]:
     """What the tables say, in words, losses included."""
+    leave_out = facts["cold_items"] == "leave_out"
     order = "order" if facts["clock"] == "order" else "time"
     notes = [
         f"split by {order}: {facts['n_train_events']:,} events before the cut, {facts['n_test_events']:,} after; "
         f"{facts['n_test_users']:,} known users who took something new; full ranking, seen items left out; "
-        f"intervals: 95 % over users"
+        f"intervals: 95 % over users",
+        f"{facts['cold_share']:.0%} of what they took was new to everybody; such items "
+        + ("are left out (evaluate.cold_items=miss counts them)" if leave_out else "count as misses"),
     ]
     others = ranking.filter(pl.col("method") != OURS)
     if others.height:

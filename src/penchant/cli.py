@@ -20,11 +20,23 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+
+def _writable(path: Path | None) -> Path | None:
+    """Refuse a result file that could not be written before any work is done."""
+    if path is not None:
+        from penchant.io import check_target
+
+        check_target(path)
+    return path
+
+
 EventsArg = Annotated[str, typer.Argument(metavar="EVENTS", help="CSV, TSV, JSONL, Parquet, or a quoted glob")]
 ItemsArg = Annotated[str | None, typer.Argument(metavar="[ITEMS]", help="the catalogue, same kinds of file")]
 ModelArg = Annotated[Path, typer.Argument(metavar="MODEL", help="a folder that `penchant fit -o` wrote")]
-OutFile = Annotated[Path | None, typer.Option("-o", "--out", help="write to .parquet, .csv or .jsonl")]
-NeededFile = Annotated[Path, typer.Option("-o", "--out", help="write to .parquet, .csv or .jsonl")]
+OutFile = Annotated[
+    Path | None, typer.Option("-o", "--out", callback=_writable, help="write to .parquet, .csv or .jsonl")
+]
+NeededFile = Annotated[Path, typer.Option("-o", "--out", callback=_writable, help="write to .parquet, .csv or .jsonl")]
 Json = Annotated[bool, typer.Option("--json", help="print facts as JSON")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="no progress on stderr")]
 ConfigFile = Annotated[Path | None, typer.Option("-c", "--config", help="settings as TOML")]

@@ -11,7 +11,7 @@ import tomllib
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -125,7 +125,7 @@ class RepresentConfig(Section):
     max_history: int = Field(500, ge=1, description="only a user's latest items shape the vectors: bounds heavy users")
     min_item_events: int = Field(3, ge=1, description="items with fewer events get no behaviour vector")
     text_weight: float = Field(1.0, ge=0)
-    behaviour_weight: float = Field(1.0, ge=0)
+    behaviour_weight: float = Field(2.0, ge=0)
     vector_weight: float = Field(1.0, ge=0, description="of each vector column of the items (image, audio, ...)")
     impute: bool = Field(True, description="guess a missing part of an item from its other parts, by a ridge map")
 
@@ -133,7 +133,7 @@ class RepresentConfig(Section):
 class InterestsConfig(Section):
     """Tree, affinity, layers, names (`penchant.interests`)."""
 
-    n_leaves: int | Literal["auto"] = "auto"
+    n_leaves: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
     max_leaves: int = Field(200, ge=2)
     min_leaf_items: int = Field(5, ge=1, description="smaller leaves join the nearest (n_leaves = auto)")
     n_levels: Literal[2, 3] = 2
@@ -169,7 +169,7 @@ class SegmentsConfig(Section):
     min_coverage: float = Field(0.1, ge=0, le=1, description="an interest speaks for a segment if this share has it")
     row_events: int = Field(10, ge=1, description="a user row holds the chance that this many events touch an interest")
     parent_weight: float = Field(0.3, ge=0, le=1, description="weight of a level in a user row, to the one below it")
-    n_choice_users: int = Field(4000, ge=100, description="users the number of segments is chosen on, at most")
+    n_choice_users: int = Field(3000, ge=100, description="users the number of segments is chosen on, at most")
     n_random: int = Field(100, ge=20, description="random partitions a segmentation is tested against")
 
 
@@ -188,7 +188,7 @@ class RecommendConfig(Section):
     min_window_users: int = Field(10, ge=1, description="a window with fewer users to learn from is left out")
     max_train_users: int = Field(1500, ge=10, description="users drawn from each window")
     step_back_margin: float = Field(
-        1.0, ge=0, description="standard errors a single signal must be ahead by before combinations give way to it"
+        0.0, ge=0, description="standard errors a single signal must be ahead by before combinations give way to it"
     )
     ease_max_items: int = Field(
         4000, ge=10, description="EASE is solved on the most popular items; cost grows cubically"
@@ -201,7 +201,7 @@ class EvaluateConfig(Section):
 
     test_share: float = Field(0.2, gt=0, lt=0.9, description="last share of the events, in time or order")
     cold_items: Literal["miss", "leave_out"] = Field(
-        "miss", description="targets that nobody liked in train: count as misses, or leave out"
+        "leave_out", description="targets that nobody liked in train: leave out, as most published figures, or miss"
     )
     k: int = Field(10, ge=1)
     peers: tuple[str, ...] = ("popular", "popular_7d", "popular_30d", "item_knn", "als", "ease", "plain")

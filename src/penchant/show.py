@@ -48,19 +48,32 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], 
 def doctor(found: Mapping[str, Any]) -> None:
     """Print what `describe_log` found."""
     plain = {k: v for k, v in found.items() if not isinstance(v, Mapping | list | tuple) and v is not None}
-    table("What is in it", ("", ""), list(plain.items()))
-    actions = found.get("actions") or []
+    table("What is in it", ("", ""), [(k, v) for k, v in plain.items() if v != ""])
+    columns = [(source, ours, theirs) for source, used in found["columns"].items() for ours, theirs in used.items()]
+    table("\nColumns used (others: --columns ours=theirs)", ("table", "ours", "theirs"), columns)
+    passed = [
+        (source, word, ", ".join(names))
+        for source, p in found["columns_passed_over"].items()
+        for word, names in p.items()
+    ]
+    if passed:
+        table("\nColumns that could also be meant, but were not taken", ("table", "ours", "theirs"), passed)
+    actions = [a for a in found["actions"] if a["n_events"]]
     if actions:
-        table("Actions", tuple(actions[0]), [tuple(a.values()) for a in actions], right=("n_events", "weight"))
+        rows = [(a["action"], ", ".join(a["in_log"]), a["n_events"], a["weight"], a["unknown"]) for a in actions]
+        names = ("action", "written as", "events", "weight", "unknown")
+        table("\nActions", names, rows, right=("events", "weight"))
     cannot = found.get("cannot") or []
     if cannot:
-        table("What can't be done", ("",), [(c,) for c in cannot])
+        table("\nWhat can't be done", ("",), [(c,) for c in cannot])
     findings = found.get("findings") or []
     if not findings:
         _console().print("\nNothing wrong was found.")
         return
     rows = [(f["where"], f["kind"], f["n_rows"], f["n_dropped"], _rows(f["rows"]), f["rule"]) for f in findings]
-    table("What is wrong, and what is done about it", ("where", "kind", "rows", "dropped", "first rows", "rule"), rows)
+    table(
+        "\nWhat is wrong, and what is done about it", ("where", "kind", "rows", "dropped", "first rows", "rule"), rows
+    )
 
 
 def model_facts(model: Model, out: Path) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def _purity(vectors: Vectors, k: int = 5) -> float:
 
 
 def _space(events: Events, text: Vectors | None, items: Items | None = None, **settings: object) -> ItemSpace:
-    config = RepresentConfig.model_validate({"n_factors": 8, **settings})
+    config = RepresentConfig.model_validate({"n_factors": 8, "behaviour_weight": 1.0, **settings})
     return represent(events, items or _items(), text, config, RUN, seed=0)
 
 
@@ -230,6 +230,8 @@ def test_another_process_gives_the_same_bytes():
 def test_too_few_pairs_leave_a_part_missing():
     text = Vectors(np.eye(5, dtype=np.float32), "texts")
     behaviour = Vectors(np.vstack([np.eye(5, dtype=np.float32)[:4], np.zeros((1, 5), np.float32)]), "behaviour")
-    fused = fuse(text, behaviour, _items(5), RepresentConfig())
+    fused = fuse(text, behaviour, _items(5), RepresentConfig(behaviour_weight=1), seed=0)
     assert fused.present.all()
-    assert not fused.values[4, 5:].any()
+    assert not fused.values[4, 5:10].any()
+    # half of it is unknown: near to nothing rather than near to everything with its text
+    assert np.allclose(np.linalg.norm(fused.values[:, :10], axis=1) ** 2, [1, 1, 1, 1, 0.5], atol=1e-5)

@@ -18,22 +18,7 @@ import scipy.sparse as sp
 
 from penchant.config import InterestsConfig
 from penchant.data import Clock, Events, IntArray, InterestTree
-from penchant.interests.sums import Block, Gathered, blocks, gather
-
-POINT_COLUMNS: dict[str, type[pl.DataType]] = {
-    "user_row": pl.Int32,
-    "column": pl.Int32,
-    "affinity": pl.Float64,
-    "affinity_short": pl.Float64,
-    "aversion": pl.Float64,
-    "n_events": pl.Int32,
-    "n_negative": pl.Int32,
-    "n_active_days": pl.Int32,
-    "first_time": pl.Float64,
-    "last_time": pl.Float64,
-    "recent": pl.Float64,
-    "gap": pl.Int32,
-}
+from penchant.interests.sums import POINT_COLUMNS, Block, Gathered, blocks, gather
 
 
 @dataclass(frozen=True)
@@ -84,7 +69,7 @@ def measure(
     [0.75, 0.75]
     """
     gathered = gather(events, membership, at=at, text_membership=text_membership)
-    tables = [_points_of(block) for block in _blocks(gathered, config)]
+    tables = [block.table(block.n_events > 0) for block in _blocks(gathered, config)]
     return _join(tables, gathered, membership.shape[1])
 
 
@@ -106,9 +91,10 @@ def measure_levels(
     sizes = {level: len(tree.rows_of_level(level)) for level in range(1, leaf_level + 1)}
     tables: dict[int, list[pl.DataFrame]] = {level: [] for level in range(1, leaf_level + 1)}
     for block in _blocks(gathered, config):
-        tables[leaf_level].append(_points_of(block))
+        tables[leaf_level].append(block.table(block.n_events > 0))
         for level, column in columns.items():
-            tables[level].append(_points_of(block.lift(column, sizes[level])))
+            lifted = block.lift(column, sizes[level])
+            tables[level].append(lifted.table(lifted.n_events > 0))
     return {level: _join(tables[level], gathered, sizes[level]) for level in tables}
 
 
@@ -121,37 +107,7 @@ def ancestor_column(tree: InterestTree, level: int) -> IntArray:
 
 
 def _blocks(gathered: Gathered, config: InterestsConfig) -> Iterator[Block]:
-    return blocks(
-        gathered,
-        half_life=config.half_life_days,
-        short_half_life=config.short_half_life_days,
-        horizon=config.horizon,
-    )
-
-
-def _points_of(block: Block) -> pl.DataFrame:
-    live = np.flatnonzero(block.n_events)
-    values = {
-        "user_row": live // block.n_columns + block.first_user,
-        "column": live % block.n_columns,
-        "affinity": block.affinity[live],
-        "affinity_short": block.affinity_short[live],
-        "aversion": block.aversion[live],
-        "n_events": block.n_events[live],
-        "n_negative": block.n_negative[live],
-        "n_active_days": block.n_active_days[live],
-        "first_time": block.first_time[live],
-        "last_time": block.last_time[live],
-        "recent": block.recent[live],
-        "gap": block.gap[live],
-    }
-    return pl.DataFrame(
-        {
-            name: values[name].astype(np.int32) if kind == pl.Int32 else values[name]
-            for name, kind in POINT_COLUMNS.items()
-        },
-        schema=POINT_COLUMNS,
-    )
+    return blocks(gathered, config.half_life_days, config.short_half_life_days, config.horizon)
 
 
 def _join(tables: list[pl.DataFrame], gathered: Gathered, n_columns: int) -> AffinityPoints:

@@ -72,6 +72,27 @@ def calibration_error(outcome: npt.NDArray[np.bool_], probability: Array, *, equ
     return float((gap * n).sum() / n.sum())
 
 
+def calibration_noise(probability: Array, *, n_draws: int = 100) -> float:
+    """Calibration error (equal-mass bins) that a perfect forecast would show by chance on as many points.
+
+    Outcomes are drawn from the probabilities themselves, one by one; points of one user hang together, so the true
+    noise is rather larger.
+    """
+    if len(probability) == 0:
+        return float("nan")
+    check_probabilities(probability, "calibration_noise")
+    said = np.sort(np.asarray(probability, np.float64))
+    bins = np.arange(len(said)) * N_BINS // len(said)
+    edges = np.flatnonzero(np.r_[True, bins[1:] != bins[:-1]])
+    mean = np.add.reduceat(said, edges)
+    rng = np.random.default_rng(0)
+    errors = [
+        np.abs(np.add.reduceat((rng.random(len(said)) < said).astype(np.float64), edges) - mean).sum() / len(said)
+        for _ in range(n_draws)
+    ]
+    return float(np.mean(errors))
+
+
 def brier(outcome: npt.NDArray[np.bool_], probability: Array) -> float:
     """Mean squared error between chance and outcome (Brier 1950); lower is better.
 

@@ -35,9 +35,10 @@ class Dendrogram:
         >>> ward(np.array([[0.0], [5.0], [0.1]]), np.ones(3)).cut(2).tolist()
         [0, 1, 0]
         """
-        group = np.arange(2 * self.n - 1)
-        for step in range(self.n - 1 - max(1, k), -1, -1):  # from the dearest merge that is made down to the cheapest
-            left, right = self.merges[step, :2].astype(int)
+        group = list(range(2 * self.n - 1))
+        made = self.merges[: max(0, self.n - k), :2].astype(int).tolist()
+        for step in range(len(made) - 1, -1, -1):  # from the dearest merge that is made down to the cheapest
+            left, right = made[step]
             group[left] = group[right] = group[self.n + step]
         _, first, found = np.unique(group[: self.n], return_index=True, return_inverse=True)
         return np.argsort(np.argsort(first, kind="stable"), kind="stable")[found].astype(np.int32)

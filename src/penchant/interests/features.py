@@ -73,7 +73,7 @@ def _latest_shares(liked: Events, home: IntArray, placed: BoolArray, share: Arra
 
 def liked_count(table: pl.DataFrame) -> Array:
     """(n_points,) touches that were not negative."""
-    return (table["n_events"] - table["n_negative"]).to_numpy().astype(np.float64)
+    return np.asarray((table["n_events"] - table["n_negative"]).to_numpy(), np.float64)
 
 
 FEATURES = (
@@ -107,7 +107,7 @@ SMALL = 1e-6
 def user_totals(points: AffinityPoints, values: Array) -> Array:
     """(n_points,) the sum of `values` over the point's user."""
     user = points.table["user_row"].to_numpy()
-    return np.bincount(user, values, points.n_users)[user]
+    return np.asarray(np.bincount(user, values, points.n_users)[user], np.float64)
 
 
 def chance_logit(share: Array, horizon: int) -> Array:

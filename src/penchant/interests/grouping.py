@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
 
 from penchant.data import FloatArray, IntArray
 from penchant.interests.dendrogram import Dendrogram, ward
@@ -36,14 +38,23 @@ def grow(values: FloatArray, *, seed: int) -> Growth:
     for _ in range(5):
         grain = compact(nearest_centre(values, centres))
         centres = mean_rows(values, grain)
-    return Growth(grain, ward(centres, np.bincount(grain)))
+    return Growth(grain, ward(centres, np.bincount(grain).astype(np.float64)))
 
 
 def mean_rows(values: FloatArray, labels: IntArray) -> FloatArray:
     """(k, d) unit means of the rows under each label."""
-    sums = np.zeros((int(labels.max(initial=-1)) + 1, values.shape[1]))
-    np.add.at(sums, labels, values)
-    return unit_rows(sums)
+    return unit_rows(sum_rows(values, labels, int(labels.max(initial=-1)) + 1))
+
+
+def sum_rows(values: npt.NDArray[np.floating], labels: IntArray, n_labels: int) -> npt.NDArray[np.float64]:
+    """(n_labels, d) sums of the rows under each label; -1 counts nowhere.
+
+    >>> sum_rows(np.array([[1.0], [2.0], [4.0]]), np.array([1, -1, 1]), 2).ravel().tolist()
+    [0.0, 5.0]
+    """
+    rows = np.flatnonzero(labels >= 0)
+    onto = sp.csr_array((np.ones(len(rows), values.dtype), (labels[rows], rows)), shape=(n_labels, len(values)))
+    return np.asarray(onto @ values, np.float64)
 
 
 def nearest_centre(values: FloatArray, centres: FloatArray) -> IntArray:

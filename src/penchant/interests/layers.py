@@ -13,56 +13,28 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 import scipy.sparse as sp
+from threadpoolctl import threadpool_limits
 
 from penchant.config import InterestsConfig
 from penchant.data import LAYERS, Events, InterestTree
-from penchant.interests.calibration import auc, brier, calibration_error, check_probabilities, reliability
-from penchant.interests.features import FEATURES
-from penchant.interests.forecast import FORMS, ChanceModel, Forecast, LayerReport, SmoothedShare
+from penchant.interests.calibration import (
+    auc,
+    brier,
+    calibration_error,
+    calibration_noise,
+    check_probabilities,
+    reliability,
+)
+from penchant.interests.forecast import Forecast, LayerReport, SmoothedShare
+from penchant.interests.learning import choose_form, draw_users, facts_of, fit_levels, observe, sample
 from penchant.interests.rules import RULES, apply_rule, bands
-from penchant.interests.windows import History, Knowledge, Window, know, last_cut, place_windows, read_outcomes
+from penchant.interests.windows import WINDOW_SHARE, History, cut_at, know
 
 __all__ = ["Forecast", "LayerReport", "assign_layers", "fit_forecast", "test_forecast"]
 
-MIN_ACTING_USERS = 50  # user-windows; fewer say nothing about a chance
-MIN_OUTCOMES = 50  # points touched, and as many not touched
 MIN_TEST_USERS = 10
 
 Array = npt.NDArray[np.float64]
-FloatVector = npt.NDArray[np.float32] | Array
-
-
-class Samples:
-    """Points of acting users at some cuts: features, outcomes, and the cut each came from."""
-
-    def __init__(self) -> None:
-        self.features: list[Array] = []
-        self.hits: list[npt.NDArray[np.int64]] = []
-        self.users: list[int] = []
-        self.windows: list[Window] = []
-
-    def add(self, features: Array, hits: npt.NDArray[np.int64], n_users: int, window: Window) -> None:
-        self.features.append(features)
-        self.hits.append(hits)
-        self.users.append(n_users)
-        self.windows.append(window)
-
-    def of(self, chosen: list[int]) -> tuple[Array, npt.NDArray[np.bool_]]:
-        """Features and outcomes of some windows."""
-        if not chosen:
-            return np.zeros((0, len(FEATURES))), np.zeros(0, bool)
-        return np.concatenate([self.features[i] for i in chosen]), np.concatenate([self.hits[i] for i in chosen]) > 0
-
-    def enough(self, chosen: list[int]) -> str:
-        """Why these windows say too little; "" if they say enough."""
-        users = sum(self.users[i] for i in chosen)
-        n_hit = sum(int((self.hits[i] > 0).sum()) for i in chosen)
-        n_miss = sum(len(self.hits[i]) for i in chosen) - n_hit
-        if users < MIN_ACTING_USERS:
-            return f"{users} users acted often enough after the cuts, {MIN_ACTING_USERS} are needed"
-        if min(n_hit, n_miss) < MIN_OUTCOMES:
-            return f"{n_hit} points touched and {n_miss} not after the cuts, {MIN_OUTCOMES} of each are needed"
-        return ""
 
 
 def assign_layers(
@@ -100,18 +72,23 @@ def fit_forecast(
         seed: draws the users learnt from where the log has more than `max_forecast_users`, and the boosted trees.
         text_membership: (n_text_events, n_leaves), a row for each event without an item, in order.
     Returns:
-        A forecast. Where the past is too short it is the smoothed share, and `method_used` says why. Its report is
-        told of the tree given, which has seen the last window; `test_forecast` on a log cut in two has no such help.
+        A forecast. Where the past is too short it is the smoothed share, and `method_used` says why. The report is of
+        a model fitted on the windows that end before the last one begins, of a form chosen on those too; but the tree
+        given has seen the last window. `test_forecast` on a log cut in two has no such help.
     """
-    history = _draw(History(events, text_membership), config, seed)
-    models, used, facts = _learn(history, tree, config, seed)
-    report = None
-    cut = last_cut(history.events)
-    past = history.before(cut)
-    if len(past.events):
-        earlier, earlier_used, _ = _learn(past, tree, config, seed)
-        trial = Forecast(earlier, earlier_used, config.horizon)
-        report = _test(trial, past, history.events.between(cut, np.inf), tree, config, cut)
+    with threadpool_limits(limits=1):  # sums in one order: the same bytes on any number of cores
+        able = np.asarray(events.positive().n_by_user > config.horizon)
+        history = History(events, text_membership)
+        if int(able.sum()) > config.max_forecast_users:
+            history = history.of_users(draw_users(able, config.max_forecast_users, seed))
+        samples = sample(history, tree, config, seed)
+        finest = samples[tree.n_levels]
+        cut = cut_at(history.events, 1 - WINDOW_SHARE)
+        form, trials = choose_form(finest, cut_at(history.events, 1 - 2 * WINDOW_SHARE), cut, config, seed)
+        trial = Forecast(*fit_levels(samples, form, seed, end=cut), config.horizon)
+        report = _test(trial, history.before(cut), history.events.between(cut, np.inf), tree, config, cut)
+        models, used = fit_levels(samples, form, seed)
+        facts = facts_of(finest, trials)
     return Forecast(models, used, config.horizon, report, facts)
 
 
@@ -122,8 +99,8 @@ def test_forecast(
     tree: InterestTree,
     config: InterestsConfig,
     *,
-    seed: int = 0,
-    text_membership: sp.csr_array | None = None,
+    seed: int = 0,  # noqa: PT028 - this is no pytest test
+    text_membership: sp.csr_array | None = None,  # noqa: PT028
 ) -> LayerReport | None:
     """Test a forecast on events that neither it nor the tree has seen.
 
@@ -137,96 +114,13 @@ def test_forecast(
     if not len(test) or not len(train):
         return None
     acting = test.positive().n_by_user >= config.horizon
-    chosen = _draw_users(acting & (train.n_by_user > 0), config.max_forecast_users, seed)
-    return _test(forecast, History(train, text_membership), test.take(chosen[test.user_row]), tree, config, test.start)
+    chosen = draw_users(acting & (train.n_by_user > 0), config.max_forecast_users, seed)
+    with threadpool_limits(limits=1):
+        history = History(train, text_membership)
+        return _test(forecast, history, test.take(chosen[test.user_row]), tree, config, test.start)
 
 
 test_forecast.__test__ = False  # type: ignore[attr-defined]  # pytest: this is no test
-
-
-def _draw(history: History, config: InterestsConfig, seed: int) -> History:
-    able = history.events.positive().n_by_user > config.horizon
-    if int(able.sum()) <= config.max_forecast_users:
-        return history
-    return history.of_users(_draw_users(np.asarray(able), config.max_forecast_users, seed))
-
-
-def _draw_users(able: npt.NDArray[np.bool_], n: int, seed: int) -> npt.NDArray[np.bool_]:
-    rows = np.flatnonzero(able)
-    if len(rows) <= n:
-        return able
-    out = np.zeros(len(able), bool)
-    out[np.random.default_rng(seed).choice(rows, n, replace=False)] = True
-    return out
-
-
-def _learn(
-    history: History, tree: InterestTree, config: InterestsConfig, seed: int
-) -> tuple[dict[int, ChanceModel], str, dict[str, Any]]:
-    """Models by level, the method used, and facts of the fit."""
-    samples = _sample(history, tree, config)
-    all_windows = list(range(len(samples[tree.n_levels].windows)))
-    why = samples[tree.n_levels].enough(all_windows)
-    if why:
-        return {level: SmoothedShare() for level in samples}, f"smoothed_share: {why}", {"n_windows": len(all_windows)}
-    chosen, trials = _choose_form(samples[tree.n_levels], last_cut(history.events), config, seed)
-    models = {level: _fit_level(FORMS[chosen], sample, all_windows, seed) for level, sample in samples.items()}
-    stood_in = [level for level, model in models.items() if isinstance(model, SmoothedShare)]
-    used = chosen + (f"; smoothed_share at level {', '.join(map(str, stood_in))}: too few outcomes" if stood_in else "")
-    facts = {
-        "n_windows": len(all_windows),
-        "n_users": sum(samples[tree.n_levels].users),
-        "n_points": sum(len(h) for h in samples[tree.n_levels].hits),
-        "trials": trials,
-    }
-    return models, used, facts
-
-
-def _fit_level(form: Any, samples: Samples, windows: list[int], seed: int) -> ChanceModel:
-    if samples.enough(windows):
-        return SmoothedShare()
-    features, outcome = samples.of(windows)
-    return form(features, outcome, seed=seed)  # type: ignore[no-any-return]
-
-
-def _choose_form(
-    samples: Samples, cut: float, config: InterestsConfig, seed: int
-) -> tuple[str, list[dict[str, Any]]]:
-    """The form asked for, or the one of least Brier score on the windows after `cut` when fitted on those before."""
-    if config.forecast_model != "auto":
-        return config.forecast_model, []
-    early = [i for i, w in enumerate(samples.windows) if w.end <= cut]
-    late = [i for i, w in enumerate(samples.windows) if w.cut >= cut]
-    if samples.enough(early) or samples.enough(late):
-        return "logistic", []  # too little to compare: the form with the fewest free numbers
-    features, outcome = samples.of(early)
-    later_features, later_outcome = samples.of(late)
-    trials = []
-    for name in sorted(FORMS):
-        chance = FORMS[name](features, outcome, seed=seed).predict(later_features)
-        trials.append({"form": name, "brier": brier(later_outcome, chance)})
-    return min(trials, key=lambda t: (t["brier"], t["form"]))["form"], trials
-
-
-def _sample(history: History, tree: InterestTree, config: InterestsConfig) -> dict[int, Samples]:
-    """Points of acting users at every window, by level."""
-    out = {level: Samples() for level in range(1, tree.n_levels + 1)}
-    for window in place_windows(history.events):
-        known = know(history.before(window.cut), tree, config, window.cut)
-        after = history.events.between(window.cut, window.end)
-        for level, samples in out.items():
-            features, _, hits, n_users = _observe(known, after, level)
-            if n_users:
-                samples.add(features, hits, n_users, window)
-    return out
-
-
-def _observe(known: Knowledge, after: Events, level: int) -> tuple[Array, Any, npt.NDArray[np.int64], int]:
-    home = np.where(known.placed, known.home(level), -1).astype(np.int32)
-    outcome = read_outcomes(after, home, known.points[level].n_columns, known.config.horizon)
-    points, features = known.features(level, known.crowd(level), outcome.acting)
-    user = points.table["user_row"].to_numpy()
-    return features, points, outcome.hits(user, points.table["column"].to_numpy()), len(np.unique(user))
 
 
 def _test(
@@ -236,20 +130,23 @@ def _test(
     tables: dict[str, list[pl.DataFrame]] = {"methods": [], "layers": []}
     finest: dict[str, Any] = {}
     for level in range(1, tree.n_levels + 1):
-        features, points, hits, n_users = _observe(known, test, level)
+        seen = observe(known, test, level)
+        features, points, hits, n_users = seen.features, seen.points, seen.hits, seen.n_users
         if n_users < MIN_TEST_USERS:
             return None
         chance = forecast.predict(features, level).astype(np.float64)
         outcome = hits > 0
-        share = SmoothedShare().predict(features)
-        tables["methods"].append(_method_row(level, forecast.method_used.split(":")[0], outcome, chance, True))
-        tables["methods"].append(_method_row(level, "smoothed_share", outcome, share, True))
+        name = str(forecast.models[level].to_parts().config["kind"])
+        tables["methods"].append(_method_row(level, name, outcome, chance, True))
+        if name != "smoothed_share":
+            share = SmoothedShare().predict(features)
+            tables["methods"].append(_method_row(level, "smoothed_share", outcome, share, True))
         layered = assign_layers(chance, core=config.core, secondary=config.secondary)
         tables["layers"].append(_layer_rows(level, "forecast", layered, hits, n_users, config.horizon))
-        for name in RULES:
-            ruled = apply_rule(name, known, level, points)
-            tables["methods"].append(_method_row(level, name, outcome, ruled.score, False))
-            tables["layers"].append(_layer_rows(level, name, ruled.layer, hits, n_users, config.horizon))
+        for rule in RULES:
+            ruled = apply_rule(rule, known, level, points)
+            tables["methods"].append(_method_row(level, rule, outcome, ruled.score, False))
+            tables["layers"].append(_layer_rows(level, rule, ruled.layer, hits, n_users, config.horizon))
         finest = {"n_users": n_users, "n_points": len(hits), "base_rate": float(outcome.mean()), "cut": cut}
         finest |= {"next_share_on_points": float(hits.sum() / (n_users * config.horizon))}
         if level == tree.n_levels:
@@ -266,18 +163,18 @@ def _test(
     )
 
 
-def _method_row(
-    level: int, name: str, outcome: npt.NDArray[np.bool_], score: Array, is_chance: bool
-) -> pl.DataFrame:
+def _method_row(level: int, name: str, outcome: npt.NDArray[np.bool_], score: Array, is_chance: bool) -> pl.DataFrame:
     row = {
         "level": level,
         "method": name,
         "auc": auc(outcome, score),
         "brier": brier(outcome, score) if is_chance else None,
         "ece": calibration_error(outcome, score) if is_chance else None,
+        "ece_by_chance": calibration_noise(score) if is_chance else None,
         "ece_width": calibration_error(outcome, score, equal="width") if is_chance else None,
     }
-    kinds = {"level": pl.Int32, "method": pl.String} | dict.fromkeys(("auc", "brier", "ece", "ece_width"), pl.Float64)
+    names = ("auc", "brier", "ece", "ece_by_chance", "ece_width")
+    kinds = {"level": pl.Int32, "method": pl.String} | dict.fromkeys(names, pl.Float64)
     return pl.DataFrame([row], schema=kinds)
 
 
@@ -285,16 +182,24 @@ def _layer_rows(
     level: int, method: str, layer: npt.NDArray[np.int8], hits: npt.NDArray[np.int64], n_users: int, horizon: int
 ) -> pl.DataFrame:
     n = np.bincount(layer, minlength=3)
-    touched = np.bincount(layer, hits > 0, 3)
     events = np.bincount(layer, hits, 3)
+    filled = [int(k) or None for k in n]  # an empty layer has no rate
     return pl.DataFrame(
         {
             "level": np.full(3, level, np.int32),
             "method": [method] * 3,
             "layer": list(LAYERS),
             "n_points": n.astype(np.int64),
-            "hit_rate": touched / np.maximum(n, 1),
-            "next_share": events / (n_users * horizon),
-            "hit_share": events / (np.maximum(n, 1) * horizon),
+            "hits": np.bincount(layer, hits > 0, 3),
+            "events": events,
+            "filled": pl.Series(filled, dtype=pl.Int64),
         }
+    ).select(
+        "level",
+        "method",
+        "layer",
+        "n_points",
+        hit_rate=pl.col("hits") / pl.col("filled"),
+        next_share=pl.col("events") / (n_users * horizon),
+        hit_share=pl.col("events") / (pl.col("filled") * horizon),
     )

@@ -124,7 +124,25 @@ def neighbour_shares(neighbours: IntArray, labels: IntArray, n_leaves: int) -> F
     """(n, n_leaves) share of each row's neighbours by leaf; -1 in `neighbours` or `labels` is left out."""
     found = np.where(neighbours >= 0, labels[neighbours], -1)
     rows, cols = np.nonzero(found >= 0)
-    counts = np.zeros((len(neighbours), n_leaves), np.float32)
-    np.add.at(counts, (rows, found[rows, cols]), 1.0)
+    cell = rows * n_leaves + found[rows, cols]
+    counts = np.bincount(cell, minlength=len(neighbours) * n_leaves).reshape(-1, n_leaves).astype(np.float32)
     total = counts.sum(axis=1, keepdims=True)
-    return np.divide(counts, total, out=np.zeros_like(counts), where=total > 0)
+    return np.asarray(np.divide(counts, total, out=np.zeros_like(counts), where=total > 0), np.float32)
+
+
+def node_lift(parent_row: IntArray, n_leaves: int) -> sp.csr_array:
+    """(n_nodes, n_leaves) 0/1: which leaves lie under each node (a leaf under itself).
+
+    >>> node_lift(np.array([2, 2, -1], np.int32), 2).toarray().tolist()
+    [[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]
+    """
+    rows: list[IntArray] = []
+    leaves: list[IntArray] = []
+    node = leaf = np.arange(n_leaves, dtype=np.int32)
+    while len(node):
+        rows.append(node)
+        leaves.append(leaf)
+        up = parent_row[node]
+        node, leaf = up[up >= 0], leaf[up >= 0]
+    where = (np.concatenate(rows or [node]), np.concatenate(leaves or [leaf]))
+    return sp.csr_array((np.ones(len(where[0]), np.float32), where), shape=(len(parent_row), n_leaves))

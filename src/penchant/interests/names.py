@@ -1,9 +1,7 @@
-"""Names of interests: words and phrases that cover a node's items and belong to few others.
+"""Names of interests: one to three words that cover a node's items and belong to few others.
 
-Class-based TF-IDF asks which words are frequent in a class and rare elsewhere. Here the two halves stay apart and
-readable: `coverage` is the share of the node's items (by membership and popularity) with the word, `distinctiveness`
-the share of the word's items that lie in the node. A word is as good as their harmonic mean: how well it would route
-items to the node, as recall and precision do. Given categories join as candidate words.
+Names are unique over the tree. A parent is called by what its children share; where they share no word, by the leading
+words of the largest two. Nodes without words are named after the item that stands for them, and say so.
 """
 
 from __future__ import annotations
@@ -13,28 +11,23 @@ from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 import scipy.sparse as sp
 
 from penchant.data import FloatArray, IntArray, Items
-from penchant.text import tokenise
+from penchant.interests.terms import PRIVATE, Floats, Scores, Shares, Terms, find_terms, node_shares, score_terms
 
 SEPARATOR = " · "
 MAX_TERMS = 3
 ENOUGH_COVERAGE = 0.85  # a name says enough when its words are on this share of the items
 MIN_RELATIVE_SCORE = 0.4  # a further word must be at least this good beside the first
-MIN_PARENT_SCORE = 0.2  # below it the children have no word in common worth the name
-MIN_CHILD_COVERAGE = 0.1  # a word is "on" a child from this share of its items
-PHRASE_BONUS = (1.0, 1.15, 1.2)  # a phrase says more than its words: it may be a little rarer
-CATEGORY_BONUS = 1.15
-BODY_PENALTY = 0.75  # words that only descriptions use read worse than words of titles
-MAX_TEXT = 500  # characters of a description that are looked at
+MIN_GAIN = 0.05  # and be on this share of items more
+MIN_DISTINCT = 0.3  # and lie in the node this much (0 = as by chance, 1 = only there)
+MIN_SPECIFIC = 0.08  # coverage of the word that is added to a first word which is on many nodes ("comedy")
 MAX_TITLE = 60
+SHOUTED = 0.7  # a title with this share of capitals is shouted: its spelling is no model
 
-_PRIVATE = (
-    r"(?i)<[^>]*>|&[a-z]+;|&#\d+;|https?://\S+|www\.\S+|\S+@\S+|(?:^|\s)@\w+|\+?\d[\d\s().-]{6,}\d"
-    r"|\b\w*\d{5,}\w*\b|\b[a-z0-9-]+\.(?:com|net|org|io|cn|de|uk|info|biz)\b\S*"
-)
 _DANGEROUS = re.compile(r"[<>&\"`\x00-\x1f\x7f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 
 
@@ -46,15 +39,6 @@ class NodeNames:
     keywords: list[list[str]]
     coverage: FloatArray
     distinctiveness: FloatArray
-
-
-@dataclass(frozen=True)
-class Terms:
-    """Which item has which word: (n_items, n_terms) 0/1, and how well a word suits a name (`quality`, about 1)."""
-
-    matrix: sp.csc_array
-    words: list[str]
-    quality: FloatArray
 
 
 def name_nodes(
@@ -81,171 +65,99 @@ def name_nodes(
         Names, unique over the whole tree, with the keywords, coverage and distinctiveness behind them.
     """
     terms = find_terms(items)
-    share = _node_shares(membership, parent_row, weights)
-    scored = _score(terms, share, parent_row, level)
-    titles = _safe_titles(items)
-    names: list[str] = []
-    chosen: list[list[int]] = []
-    keywords: list[list[str]] = []
-    for node in range(len(parent_row)):
-        ranked = _distinct_words(scored.best(node), terms.words, n_keywords)
-        children = np.flatnonzero(parent_row == node)
-        words = [] if len(children) == 1 else _choose(ranked, scored, node, terms, share)
-        if words:
-            name = SEPARATOR.join(_surface(terms, word, share, node, titles) for word in words)
-        elif len(children) == 1:
-            name = f"All of {names[int(children[0])]}"
-        elif len(children) > 1:
-            heavy = children[np.argsort(-share.mass[children], kind="stable")][:2]
-            name = " / ".join(names[child].split(SEPARATOR)[0] for child in heavy)
-        else:
-            name = _without_words(items, int(medoids[node]), titles)
-        spare = [_surface(terms, word, share, node, titles) for word in ranked if word not in words]
-        names.append(_unique(name, names, [*spare, *_numbers()]))
-        chosen.append(words)
-        keywords.append([terms.words[word] for word in ranked])
+    share = node_shares(membership, parent_row, weights)
+    scored = score_terms(terms, share, parent_row, level)
+    n_nodes = len(parent_row)
+    ranked = [_distinct_words(_best(scored, node), terms.words, n_keywords) for node in range(n_nodes)]
+    chosen = [_choose(ranked[node], scored, node, terms, share) for node in range(n_nodes)]
+    for parent in np.flatnonzero(np.bincount(parent_row[parent_row >= 0], minlength=n_nodes) == 1):
+        chosen[parent] = []  # an only child's words are its own
+    writer = _Writer(items, terms, share, medoids)
+    names = _name_all(writer, chosen, ranked, parent_row)
     coverage, distinctiveness = _measure(terms, share, chosen, level)
+    keywords = [[terms.words[word] for word in words] for words in ranked]
     return NodeNames(names, keywords, coverage, distinctiveness)
 
 
-def find_terms(items: Items) -> Terms:
-    """Words, phrases and categories of the items that may stand in a name; personal data is cut out before.
-
-    Words on a single item are left out (unless there are fewer than five items): they name no group.
-    """
-    cleaned = items.table.select(
-        title=pl.col("title").fill_null("").str.replace_all(_PRIVATE, " . "),
-        body=pl.col("text").fill_null("").str.slice(0, MAX_TEXT).str.replace_all(_PRIVATE, " . "),
-    )
-    found = [
-        _long(tokenise(cleaned["title"].to_list()), PHRASE_BONUS, 0),
-        _long(tokenise(cleaned["body"].to_list()), PHRASE_BONUS, 1),
-    ]
-    if items.table.schema["categories"] == pl.List(pl.String):
-        tidy = pl.element().str.replace_all(_PRIVATE, " ").str.replace_all(r"[_\s]+", " ").str.strip_chars()
-        values = items.table["categories"].list.eval(tidy.str.to_lowercase()).fill_null([]).to_list()
-        found.append(_long(values, (CATEGORY_BONUS,), 0))
-    table = (
-        pl.concat(found)
-        .filter(
-            (pl.col("term").str.len_chars() >= 2)
-            & (pl.col("term").str.len_chars() <= 40)
-            & pl.col("term").str.contains(r"\p{L}")
-            & ~pl.col("term").str.contains(r"[<>\"`{}\\]|\d{5,}|@")
-        )
-        .group_by("row", "term")
-        .agg(pl.col("bonus").max(), pl.col("body").min())
-    )
-    n_items = len(items)
-    per_term = (
-        table.group_by("term")
-        .agg(n=pl.len(), bonus=pl.col("bonus").max(), body=pl.col("body").mean())
-        .filter(pl.col("n") >= (2 if n_items >= 5 else 1))
-        .sort("term")
-        .with_row_index("column")
-    )
-    cells = table.join(per_term.select("term", "column"), on="term").sort("column", "row")
-    matrix = sp.csc_array(
-        (np.ones(cells.height, np.float32), (cells["row"].to_numpy(), cells["column"].to_numpy())),
-        shape=(n_items, per_term.height),
-    )
-    quality = per_term["bonus"].to_numpy() * (1.0 - (1.0 - BODY_PENALTY) * per_term["body"].to_numpy())
-    return Terms(matrix, per_term["term"].to_list(), quality.astype(np.float32))
+def _name_all(writer: _Writer, chosen: list[list[int]], ranked: list[list[int]], parent_row: IntArray) -> list[str]:
+    """Parents with words of their own first: what they share is theirs, and a child of that name must add a word."""
+    n_nodes = len(parent_row)
+    children = [np.flatnonzero(parent_row == node) for node in range(n_nodes)]
+    first = [node for node in range(n_nodes - 1, -1, -1) if len(children[node]) and chosen[node]]
+    names: dict[int, str] = {}
+    taken: set[tuple[str, ...]] = set()
+    for node in [*first, *(node for node in range(n_nodes) if node not in set(first))]:
+        if chosen[node]:
+            name = SEPARATOR.join(writer.surface(word, node) for word in chosen[node])
+        elif len(children[node]) == 1:
+            name = f"All of {names[int(children[node][0])]}"
+        elif len(children[node]):
+            name = writer.joined(node, children[node], names)
+        else:
+            name = writer.without_words(node)
+        spare = [writer.surface(word, node) for word in ranked[node] if word not in chosen[node]]
+        names[node] = _unique(name, taken, spare)
+        taken.add(_key(names[node]))
+    return [names[node] for node in range(n_nodes)]
 
 
-def _long(lists: list[list[str]], bonuses: tuple[float, ...], body: int) -> pl.DataFrame:
-    """(row, term, bonus, body): one line a word of an item."""
-    table = (
-        pl.DataFrame(
-            {"row": pl.int_range(len(lists), dtype=pl.Int32, eager=True), "term": lists},
-            schema={"row": pl.Int32, "term": pl.List(pl.String)},
-        )
-        .explode("term", empty_as_null=True)
-        .drop_nulls()
-    )
-    n_words = (pl.col("term").str.count_matches(" ") + 1).clip(1, len(bonuses))
-    bonus = pl.lit(bonuses[0])
-    for i, value in enumerate(bonuses[1:], start=2):
-        bonus = pl.when(n_words >= i).then(value).otherwise(bonus)
-    return table.unique(maintain_order=True).with_columns(bonus=bonus.cast(pl.Float64), body=pl.lit(body, pl.Float64))
+class _Writer:
+    """Puts words and titles into a readable, harmless form."""
+
+    def __init__(self, items: Items, terms: Terms, share: Shares, medoids: IntArray) -> None:
+        self.item_ids, self.terms, self.share, self.medoids = items.item_ids, terms, share, medoids
+        self.titles = _safe_titles(items)
+
+    def surface(self, word: int, node: int) -> str:
+        """The word as the node's titles write it most often; one in no title, or shouted, gets a capital."""
+        text = self.terms.words[word]
+        rows = np.intersect1d(self.share.of(node)[0], self.terms.items_with(word))[:200]
+        pattern = re.compile(r"(?<!\w)" + r"[\s_]+".join(map(re.escape, text.split())) + r"(?!\w)", re.IGNORECASE)
+        forms: Counter[str] = Counter()
+        for row in rows:
+            match = None if _is_shouted(self.titles[row]) else pattern.search(self.titles[row])
+            if match:
+                forms[" ".join(match.group().split())] += 1
+        form = min(forms, key=lambda f: (-forms[f], f)) if forms else text
+        return form[0].upper() + form[1:] if form.islower() else form
+
+    def joined(self, node: int, children: npt.NDArray[np.integer], names: dict[int, str]) -> str:
+        """The leading words of the largest children: what a parent is called whose children share no word."""
+        heavy = children[np.argsort(-self.share.mass[children], kind="stable")]
+        parts = [names[int(child)].split(SEPARATOR) for child in heavy]
+        leads: list[str] = []
+        for lead in [*(p[0] for p in parts), *(word for p in parts for word in p[1:])]:
+            if not any(_repeats(lead, other) for other in leads):
+                leads.append(lead)
+        if self.titles[self.medoids[node]] == "" and all(lead.startswith("Interest of item") for lead in leads):
+            return f"Interests around item {self._shown_id(node)}"
+        return " / ".join(leads[:2]) if len(leads) > 1 else f"All of {leads[0]}"
+
+    def without_words(self, node: int) -> str:
+        """Say honestly what stands for the node: an item, by title or by id."""
+        if self.medoids[node] < 0:
+            return "Unnamed interest"
+        title = self.titles[self.medoids[node]]
+        return f"Like {title}" if title else f"Interest of item {self._shown_id(node)}"
+
+    def _shown_id(self, node: int) -> str:
+        return " ".join(_DANGEROUS.sub(" ", str(self.item_ids[int(self.medoids[node])])).split())[:40]
 
 
-@dataclass(frozen=True)
-class _Shares:
-    """nodes x items weights (a node's items), and the sum over each node."""
-
-    matrix: sp.csr_array
-    mass: np.ndarray
+def _safe_titles(items: Items) -> list[str]:
+    """Titles fit to be shown: no markup, mail addresses, links or long numbers; "" where nothing is left."""
+    cleaned = items.table.select(pl.col("title").fill_null("").str.replace_all(PRIVATE, " "))["title"].to_list()
+    return [" ".join(_DANGEROUS.sub(" ", title).split())[:MAX_TITLE].strip() for title in cleaned]
 
 
-def _node_shares(membership: sp.csr_array, parent_row: IntArray, weights: FloatArray) -> _Shares:
-    n_leaves, n_nodes = membership.shape[1], len(parent_row)
-    up = np.zeros((n_nodes, n_leaves), np.float64)
-    node = np.arange(n_leaves)
-    while (node >= 0).any():
-        leaf = np.flatnonzero(node >= 0)
-        up[node[leaf], leaf] = 1.0
-        node = np.where(node >= 0, parent_row[node], -1)
-    weighted = sp.csr_array(membership.astype(np.float64).multiply(weights.astype(np.float64)[:, None]))
-    matrix = sp.csr_array(sp.csr_array(up) @ weighted.T)
-    matrix.sort_indices()
-    return _Shares(matrix, np.asarray(matrix.sum(axis=1)).ravel())
-
-
-@dataclass(frozen=True)
-class _Scores:
-    """Score of each word on each node: CSR nodes x terms."""
-
-    score: sp.csr_array
-
-    def best(self, node: int, limit: int = 200) -> list[int]:
-        """Words of a node, best first; ties by the alphabet."""
-        a, b = self.score.indptr[node], self.score.indptr[node + 1]
-        words, score = self.score.indices[a:b], self.score.data[a:b]
-        order = np.lexsort((words, -score))[:limit]
-        return [int(words[i]) for i in order if score[i] > 0]
-
-    def of(self, node: int, word: int) -> float:
-        return float(self.score[node, word])
-
-
-def _score(terms: Terms, share: _Shares, parent_row: IntArray, level: IntArray) -> _Scores:
-    """Harmonic mean of coverage and distinctiveness; on parents, coverage counts each child alike."""
-    counts = sp.csr_array(share.matrix @ terms.matrix)
-    counts.sum_duplicates()
-    counts.sort_indices()
-    node = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
-    mass = np.maximum(share.mass, 1e-12)
-    coverage = sp.csr_array((counts.data / mass[node], counts.indices, counts.indptr), shape=counts.shape)
-    total = np.zeros((int(level.max(initial=1)) + 1, counts.shape[1]))
-    np.add.at(total, (level[node], counts.indices), counts.data)
-    # one more item of middling weight elsewhere: a word seen twice is no proof
-    prior = share.mass.sum() / max(1, share.matrix.nnz)
-    distinct = counts.data / (total[level[node], counts.indices] + prior)
-    covered = coverage.data.copy()
-    parents = np.unique(parent_row[parent_row >= 0])
-    for parent in parents:
-        children = np.flatnonzero(parent_row == parent)
-        if len(children) < 2:
-            continue
-        rows = coverage[children]
-        spread = np.asarray(rows.mean(axis=0)).ravel()
-        on = np.bincount(rows.indices[rows.data >= MIN_CHILD_COVERAGE], minlength=counts.shape[1])
-        spread[on < max(2, (len(children) + 1) // 2)] = 0.0
-        a, b = counts.indptr[parent], counts.indptr[parent + 1]
-        covered[a:b] = np.minimum(covered[a:b], spread[counts.indices[a:b]])
-    f1 = 2 * covered * distinct / np.maximum(covered + distinct, 1e-12)
-    data = f1 * terms.quality[counts.indices]
-    is_parent = np.isin(node, parents)
-    data[is_parent & (data < MIN_PARENT_SCORE)] = 0.0
-    return _Scores(sp.csr_array((data, counts.indices, counts.indptr), shape=counts.shape))
+def _is_shouted(title: str) -> bool:
+    letters = [c for c in title if c.isalpha()]
+    return sum(c.isupper() for c in letters) >= SHOUTED * max(1, len(letters))
 
 
 def _stem(word: str) -> str:
     """Fold plain plurals: enough to see that "boot" repeats "boots"."""
-    if len(word) > 3 and word.endswith("s") and not word.endswith("ss"):
-        return word[:-1]
-    return word
+    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
 
 
 def _stems(term: str) -> frozenset[str]:
@@ -254,7 +166,15 @@ def _stems(term: str) -> frozenset[str]:
 
 def _repeats(a: str, b: str) -> bool:
     """Two terms that share a word, or of which one holds the other."""
+    a, b = a.lower(), b.lower()
     return bool(_stems(a) & _stems(b)) or a in b or b in a
+
+
+def _best(scored: Scores, node: int, limit: int = 200) -> list[int]:
+    """Words of a node, best first; ties by the alphabet."""
+    words, score, _, _ = scored.row(node)
+    order = np.lexsort((words, -np.round(score, 9)))[:limit]
+    return [int(words[i]) for i in order if score[i] > 0]
 
 
 def _distinct_words(words: list[int], text: list[str], limit: int) -> list[int]:
@@ -268,66 +188,38 @@ def _distinct_words(words: list[int], text: list[str], limit: int) -> list[int]:
     return kept
 
 
-def _choose(ranked: list[int], scored: _Scores, node: int, terms: Terms, share: _Shares) -> list[int]:
+def _choose(ranked: list[int], scored: Scores, node: int, terms: Terms, share: Shares) -> list[int]:
     """One to three words: the best, then those that bring items which the earlier ones left uncovered."""
     if not ranked:
         return []
-    a, b = share.matrix.indptr[node], share.matrix.indptr[node + 1]
-    rows, weight = share.matrix.indices[a:b], share.matrix.data[a:b]
-    first = scored.of(node, ranked[0])
+    found, score, coverage, distinct = scored.row(node)
+    at = {int(word): i for i, word in enumerate(found)}
+    rows, weight = share.of(node)
     chosen: list[int] = []
     covered = np.zeros(len(rows), bool)
     for word in ranked:
         if len(chosen) == MAX_TERMS or weight[covered].sum() >= ENOUGH_COVERAGE * weight.sum():
             break
-        if scored.of(node, word) < MIN_RELATIVE_SCORE * first:
+        if score[at[word]] < MIN_RELATIVE_SCORE * score[at[ranked[0]]]:
             break
-        has = np.isin(rows, _items_with(terms, word))
-        if chosen and weight[has & ~covered].sum() < 0.05 * weight.sum():
+        has = np.isin(rows, terms.items_with(word))
+        if chosen and (distinct[at[word]] < MIN_DISTINCT or weight[has & ~covered].sum() < MIN_GAIN * weight.sum()):
             continue
         chosen.append(word)
         covered |= has
+    if len(chosen) < MAX_TERMS and max(distinct[at[word]] for word in chosen) < MIN_DISTINCT:
+        chosen += _most_specific(chosen, found, coverage, distinct, terms)
     return chosen
 
 
-def _items_with(terms: Terms, word: int) -> np.ndarray:
-    return terms.matrix.indices[terms.matrix.indptr[word] : terms.matrix.indptr[word + 1]]
-
-
-def _surface(terms: Terms, word: int, share: _Shares, node: int, titles: list[str]) -> str:
-    """The word as the node's titles write it most often; a word in no title, or shouted, starts with a capital."""
-    text = terms.words[word]
-    a, b = share.matrix.indptr[node], share.matrix.indptr[node + 1]
-    rows = np.intersect1d(share.matrix.indices[a:b], _items_with(terms, word))[:200]
-    pattern = re.compile(r"(?<!\w)" + r"[\s_]+".join(map(re.escape, text.split())) + r"(?!\w)", re.IGNORECASE)
-    forms: Counter[str] = Counter()
-    for row in rows:
-        title = titles[row]
-        match = None if title.isupper() else pattern.search(title)
-        if match:
-            forms[" ".join(match.group().split())] += 1
-    form = min(forms, key=lambda f: (-forms[f], f)) if forms else text
-    return form[0].upper() + form[1:] if form.islower() else form
-
-
-def _safe_titles(items: Items) -> list[str]:
-    """Titles fit to be shown: no markup, mail addresses, links or long numbers; "" where nothing is left."""
-    cleaned = items.table["title"].fill_null("").str.replace_all(_PRIVATE, " ").to_list()
-    return [" ".join(_DANGEROUS.sub(" ", title).split())[:MAX_TITLE].strip() for title in cleaned]
-
-
-def _without_words(items: Items, medoid: int, titles: list[str]) -> str:
-    """Say honestly what stands for the node: an item, by title or by id."""
-    if medoid < 0:
-        return "Unnamed interest"
-    if titles[medoid]:
-        return f"Like {titles[medoid]}"
-    shown = " ".join(_DANGEROUS.sub(" ", str(items.item_ids[medoid])).split())[:40]
-    return f"Interest of item {shown}"
-
-
-def _numbers() -> list[str]:
-    return [f"({i})" for i in range(2, 1000)]
+def _most_specific(chosen: list[int], found: IntArray, coverage: Floats, distinct: Floats, terms: Terms) -> list[int]:
+    """The word that tells a node from others when its common words do not; none if there is no such word."""
+    precision = 1.25 * coverage * distinct / np.maximum(0.25 * coverage + distinct, 1e-12) * terms.quality[found]
+    fit = np.flatnonzero((coverage >= MIN_SPECIFIC) & (distinct > max(distinct[np.isin(found, chosen)])))
+    for i in fit[np.lexsort((found[fit], -np.round(precision[fit], 9)))]:
+        if not any(_repeats(terms.words[found[i]], terms.words[other]) for other in chosen):
+            return [int(found[i])]
+    return []
 
 
 def _key(name: str) -> tuple[str, ...]:
@@ -335,29 +227,31 @@ def _key(name: str) -> tuple[str, ...]:
     return tuple(sorted(_stem(w) for w in re.findall(r"\w+", name.lower())))
 
 
-def _unique(name: str, taken: list[str], spare: list[str]) -> str:
-    """Add spare words until the name differs from all others."""
-    keys = {_key(other) for other in taken}
-    if _key(name) not in keys:
+def _unique(name: str, taken: set[tuple[str, ...]], spare: list[str]) -> str:
+    """Add a spare word, at last a number, until the name differs from all others."""
+    if _key(name) not in taken:
         return name
     for extra in spare:
-        tried = f"{name} {extra}" if extra.startswith("(") else f"{name}{SEPARATOR}{extra}"
-        if _key(tried) not in keys:
+        tried = f"{name}{SEPARATOR}{extra}"
+        if _key(tried) not in taken and not any(_repeats(extra, word) for word in name.split(SEPARATOR)):
             return tried
-    return f"{name} ({len(taken) + 1})"
+    number = 2
+    while _key(f"{name} ({number})") in taken:
+        number += 1
+    return f"{name} ({number})"
 
 
-def _measure(terms: Terms, share: _Shares, chosen: list[list[int]], level: IntArray) -> tuple[FloatArray, FloatArray]:
-    """Coverage and distinctiveness of each name as a whole: items with any of its words."""
+def _measure(terms: Terms, share: Shares, chosen: list[list[int]], level: IntArray) -> tuple[FloatArray, FloatArray]:
+    """Coverage and distinctiveness (plain share) of each name as a whole: items with any of its words."""
     coverage = np.zeros(len(chosen), np.float32)
     distinct = np.zeros(len(chosen), np.float32)
-    by_level = {int(lv): np.asarray(share.matrix[level == lv].sum(axis=0)).ravel() for lv in np.unique(level)}
+    by_level = {int(lv): np.asarray(share.matrix[np.flatnonzero(level == lv)].sum(axis=0)).ravel() for lv in set(level)}
     for node, words in enumerate(chosen):
         if not words:
             continue
-        rows = np.unique(np.concatenate([_items_with(terms, word) for word in words]))
-        a, b = share.matrix.indptr[node], share.matrix.indptr[node + 1]
-        inside = share.matrix.data[a:b][np.isin(share.matrix.indices[a:b], rows)].sum()
+        with_any = np.unique(np.concatenate([terms.items_with(word) for word in words]))
+        rows, weight = share.of(node)
+        inside = weight[np.isin(rows, with_any)].sum()
         coverage[node] = inside / max(share.mass[node], 1e-12)
-        distinct[node] = inside / max(by_level[int(level[node])][rows].sum(), 1e-12)
+        distinct[node] = inside / max(by_level[int(level[node])][with_any].sum(), 1e-12)
     return coverage, distinct

@@ -6,9 +6,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 import scipy.sparse as sp
+from threadpoolctl import threadpool_limits
 
 from penchant.config import InterestsConfig
-from penchant.data import Events, InterestTree, IntArray, Items, Profiles
+from penchant.data import Events, IntArray, InterestTree, Items, Profiles
 from penchant.errors import DataError
 from penchant.interests.evidence import find_evidence
 from penchant.interests.features import user_totals
@@ -71,10 +72,13 @@ def make_profiles(
     history = History(events, text_membership)
     if at is not None and events.clock == "time":
         history = history.before(np.nextafter(at, np.inf))
-    known = know(history, tree, config, at)
-    tables = [_level_points(known, forecast, level) for level in range(1, tree.n_levels + 1)]
+    with threadpool_limits(limits=1):  # sums in one order: the same bytes on any number of cores
+        known = know(history, tree, config, at)
+        tables = [_level_points(known, forecast, level) for level in range(1, tree.n_levels + 1)]
     points = pl.concat(tables).sort(
-        ["user_row", "level", "probability", "interest_row"], descending=[False, False, True, False], maintain_order=True
+        ["user_row", "level", "probability", "interest_row"],
+        descending=[False, False, True, False],
+        maintain_order=True,
     )
     return Profiles(points, known.points[1].at)
 

@@ -12,11 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from penchant.config import InterestsConfig
 from penchant.data import DAY_S, BoolArray, Events
 from penchant.interests.affinity import AffinityPoints
 from penchant.interests.features import liked_count, user_totals
-from penchant.interests.sums import home_column
+from penchant.interests.sums import add_up, home_column
 from penchant.interests.windows import Knowledge
 
 Array = npt.NDArray[np.float64]
@@ -94,7 +93,7 @@ def by_points(known: Knowledge, level: int, points: AffinityPoints) -> Ruled:
     value = np.r_[gained, lost]
     at = np.minimum(np.searchsorted(cells, where), max(0, len(cells) - 1))
     mine = cells[at] == where if len(cells) else np.zeros(len(where), bool)
-    score = np.bincount(at[mine], value[mine], len(cells))
+    score = add_up(at[mine], value[mine], len(cells))
     return Ruled(score, bands(score, *POINT_BANDS))
 
 
@@ -163,8 +162,10 @@ def own_sessions(events: Events) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.
 def kmeans_1d(values: Array, k: int) -> npt.NDArray[np.int64]:
     """(n,) cluster of each value, 0 the lowest: Lloyd's steps on sorted values from evenly spaced quantiles.
 
-    >>> kmeans_1d(np.array([0.0, 9.0, 0.1, 5.0]), 3).tolist()
-    [0, 2, 0, 1]
+    With fewer different quantiles than clusters, those between the lowest and the highest stay empty.
+
+    >>> kmeans_1d(np.array([0.0, 9.0, 5.0, 0.1, 9.1, 5.1]), 3).tolist()
+    [0, 2, 1, 0, 2, 1]
     """
     if len(values) == 0:
         return np.zeros(0, np.int64)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from penchant.data import FloatArray
-from penchant.interests.grouping import grow, refine
+from penchant.interests.grouping import grow, refine, sum_rows
 from penchant.interests.membership import unit_rows
 
 N_DIMS = 100  # principal components kept; more cost time and held nothing in any log tried
@@ -50,9 +50,7 @@ def _whiten(rows: FloatArray, labels: npt.NDArray[np.int32], shrink: float) -> n
     n, d = rows.shape
     x = rows.astype(np.float64)
     k = int(labels.max()) + 1
-    sums = np.zeros((k, d))
-    np.add.at(sums, labels, x)
-    inside = x - (sums / np.maximum(np.bincount(labels, minlength=k), 1)[:, None])[labels]
+    inside = x - (sum_rows(x, labels, k) / np.maximum(np.bincount(labels, minlength=k), 1)[:, None])[labels]
     within = inside.T @ inside / max(1, n - k)
     level = np.trace(within) / d
     if level <= 0:  # every cluster is a single point: nothing to level out

@@ -12,6 +12,7 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 import scipy.sparse as sp
 
 from penchant.data import DAY_S, BoolArray, Clock, Events, IntArray, TimeArray
@@ -21,6 +22,21 @@ BLOCK_CELLS = 1_000_000  # users x leaves of one block
 BLOCK_EVENTS = 500_000  # and about this many events: a block's arrays stay near the processor
 
 LongArray = npt.NDArray[np.int64]
+
+POINT_COLUMNS: dict[str, type[pl.DataType]] = {
+    "user_row": pl.Int32,
+    "column": pl.Int32,
+    "affinity": pl.Float64,
+    "affinity_short": pl.Float64,
+    "aversion": pl.Float64,
+    "n_events": pl.Int32,
+    "n_negative": pl.Int32,
+    "n_active_days": pl.Int32,
+    "first_time": pl.Float64,
+    "last_time": pl.Float64,
+    "recent": pl.Float64,
+    "gap": pl.Int32,
+}
 
 
 @dataclass(frozen=True)
@@ -92,7 +108,7 @@ class Block:
             return np.asarray((values.reshape(n_users, self.n_columns) @ onto).ravel())
 
         def count(values: LongArray) -> LongArray:
-            return np.bincount(cell, values[live], n_cells).astype(np.int64)
+            return add_up(cell, values[live].astype(np.float64), n_cells).astype(np.int64)
 
         return Block(
             self.first_user,
@@ -105,11 +121,29 @@ class Block:
             count_days(touched, self.day, n_cells),
             first_time,
             last_time,
-            np.bincount(cell, self.recent[live], n_cells),
+            add_up(cell, self.recent[live], n_cells),
             gap,
             touched,
             self.day,
         )
+
+    def table(self, chosen: BoolArray) -> pl.DataFrame:
+        """The chosen cells as rows of POINT_COLUMNS, by user, then column."""
+        live = np.flatnonzero(chosen)
+        values: dict[str, npt.NDArray[np.generic]] = {
+            "user_row": live // self.n_columns + self.first_user,
+            "column": live % self.n_columns,
+        }
+        values |= {name: getattr(self, name)[live] for name in POINT_COLUMNS if name not in values}
+        return pl.DataFrame(
+            {name: v.astype(np.int32) if POINT_COLUMNS[name] == pl.Int32 else v for name, v in values.items()},
+            schema=POINT_COLUMNS,
+        )
+
+
+def add_up(cell: LongArray, values: npt.NDArray[np.float64], n_cells: int) -> TimeArray:
+    """(n_cells,) float64 sums of `values` by cell."""
+    return np.asarray(np.bincount(cell, values, n_cells), np.float64)
 
 
 def home_column(membership: sp.csr_array) -> IntArray:
@@ -184,7 +218,7 @@ def gather(
     )
 
 
-def blocks(gathered: Gathered, *, half_life: float, short_half_life: float, horizon: int) -> Iterator[Block]:
+def blocks(gathered: Gathered, half_life: float, short_half_life: float, horizon: int) -> Iterator[Block]:
     """Leaf sums, block of users after block of users. Cost: O(events x leaves of an item)."""
     for first, last in user_blocks(gathered.user_start, gathered.membership.shape[1]):
         yield _sum_block(gathered, first, last, half_life, short_half_life, horizon)
@@ -220,14 +254,14 @@ def _sum_block(e: Gathered, first: int, last: int, half_life: float, short_half_
     key = base[event] + e.membership.indices[entry]
     share = e.membership.data[entry].astype(np.float64)
     liked = np.maximum(weight, 0.0)
-    long = np.bincount(key, (liked * np.exp2(-age / half_life))[event] * share, n_cells)
-    short = np.bincount(key, (liked * np.exp2(-age / short_half_life))[event] * share, n_cells)
+    long = add_up(key, (liked * np.exp2(-age / half_life))[event] * share, n_cells)
+    short = add_up(key, (liked * np.exp2(-age / short_half_life))[event] * share, n_cells)
     aversion = np.zeros(n_cells)
     bad = weight < 0
     if bad.any():
         pairs = bad[event]
         aged = np.where(bad, -weight * np.exp2(-age / half_life), 0.0)
-        aversion = np.bincount(key[pairs], aged[event[pairs]] * share[pairs], n_cells)
+        aversion = add_up(key[pairs], aged[event[pairs]] * share[pairs], n_cells)
 
     n_own = np.diff(e.user_start)[e.user[a:b]]
     own_index = np.arange(a, b) - e.user_start[e.user[a:b]]
@@ -255,7 +289,7 @@ def _sum_block(e: Gathered, first: int, last: int, half_life: float, short_half_
         count_days(touched, day, n_cells),
         first_time,
         last_time,
-        np.bincount(touched[~bad], np.exp2(-own_age[~bad] / horizon), n_cells),
+        add_up(touched[~bad], np.exp2(-own_age[~bad] / horizon), n_cells),
         gap,
         touched,
         day,

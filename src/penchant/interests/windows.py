@@ -158,12 +158,11 @@ def place_windows(events: Events) -> list[Window]:
     >>> place_windows(Events(rows, pl.Series(["ann"]), ("view",), "order"))[0]
     Window(cut=3.0, end=5.0)
     """
-    n = len(events)
-    if n == 0:
+    if not len(events):
         return []
 
     def by_events(share: float) -> float:
-        return float(events.time[int(share * n + 1e-9)]) if share < 1 - 1e-9 else np.inf
+        return cut_at(events, share) if share < 1 - 1e-9 else np.inf
 
     def by_span(share: float) -> float:
         return events.start + share * (events.end - events.start) if share < 1 - 1e-9 else np.inf
@@ -173,9 +172,9 @@ def place_windows(events: Events) -> list[Window]:
     return sorted((w for w in found if events.start < w.cut < w.end and w.cut <= events.end), key=_by_cut)
 
 
-def last_cut(events: Events) -> float:
-    """Where the last window, the last fifth of the events, begins."""
-    return float(events.time[int((1 - WINDOW_SHARE) * len(events) + 1e-9)]) if len(events) else 0.0
+def cut_at(events: Events, share: float) -> float:
+    """The moment before which `share` of the events lie."""
+    return float(events.time[min(len(events) - 1, int(share * len(events) + 1e-9))]) if len(events) else 0.0
 
 
 def _by_cut(window: Window) -> tuple[float, float]:

@@ -39,4 +39,4 @@ def represent(
     behaviour = None
     if config.method != "mean" or not has_text:
         behaviour = _METHODS[config.method](events, len(items), config, seed=seed)
-    return ItemSpace(fused=fuse(text, behaviour, items, config), text=text, behaviour=behaviour)
+    return ItemSpace(fused=fuse(text, behaviour, items, config, seed=seed), text=text, behaviour=behaviour)

@@ -2,6 +2,8 @@
 
 A part is a (n_items, d) matrix of unit rows, zeros where missing. The fused row is the parts side by side, each times
 the square root of its share of the weights, so that a cosine of fused rows is the weighted mean of the parts' cosines.
+A guess is shorter than one, by what is not known; so the cosine of a guessed row to a known one is the expected one,
+and an item of which little is known is near to little, instead of near to everything.
 """
 
 from __future__ import annotations
@@ -22,6 +24,9 @@ N_FOLDS = 5
 MIN_PAIRS = 20
 # ridge strengths, relative to the mean variance of a source column; the last is as good as predicting the mean
 STRENGTHS = (0.01, 0.1, 1.0, 10.0, 100.0, 1e4)
+# What is not known of an item points in a direction of its own, in columns of their own: those of two items, and of an
+# item and any known part, are (nearly) at right angles.
+N_UNKNOWN_DIMS = 64
 
 Array = npt.NDArray[np.float64]
 
@@ -34,14 +39,14 @@ class Part:
     weight: float
 
 
-def fuse(text: Vectors | None, behaviour: Vectors | None, items: Items, config: RepresentConfig) -> Vectors:
+def fuse(
+    text: Vectors | None, behaviour: Vectors | None, items: Items, config: RepresentConfig, *, seed: int
+) -> Vectors:
     """Fuse texts, behaviour and the vector columns of the items by the weights of the config.
 
-    Without imputing, a row of fewer parts would lie near others of fewer parts rather than near its likes.
-
     Returns:
-        (n_items, sum of widths) rows of unit length; zeros for items without any part. One column of zeros when
-        there is no part at all.
+        (n_items, sum of widths) rows of unit length; zeros for items without any part. Where parts are missing and
+        `impute` is on, `N_UNKNOWN_DIMS` columns follow. One column of zeros when there is no part at all.
     """
     parts = [
         Part(Vectors(unit_rows(vectors.values), vectors.name), weight)
@@ -54,20 +59,32 @@ def fuse(text: Vectors | None, behaviour: Vectors | None, items: Items, config: 
     ]
     if not parts:
         return Vectors(np.zeros((len(items), 1), np.float32), "nothing (no texts, no behaviour)")
-    guessed = impute(parts) if config.impute and len(parts) > 1 else [part.vectors.values for part in parts]
+    values = impute(parts) if config.impute and len(parts) > 1 else [part.vectors.values for part in parts]
     total = sum(part.weight for part in parts)
-    rows = [values * np.float32(np.sqrt(part.weight / total)) for part, values in zip(parts, guessed, strict=True)]
+    rows = np.hstack([v * np.float32(np.sqrt(part.weight / total)) for part, v in zip(parts, values, strict=True)])
+    if config.impute:
+        rows = _fill_up(rows, seed)
     shares = [f"{part.weight / total:.2g} " if len(parts) > 1 else "" for part in parts]
     name = " + ".join(share + part.vectors.name for share, part in zip(shares, parts, strict=True))
-    return Vectors(unit_rows(np.hstack(rows)), name)
+    return Vectors(unit_rows(rows), name)
+
+
+def _fill_up(rows: FloatArray, seed: int) -> FloatArray:
+    """Bring rows shorter than one to unit length in columns of their own, each item in a random direction."""
+    length = np.square(rows).sum(axis=1)
+    short = (length > 0) & (length < 1 - 1e-3)
+    if not short.any():
+        return rows
+    direction = unit_rows(np.random.default_rng(seed).standard_normal((len(rows), N_UNKNOWN_DIMS), dtype=np.float32))
+    return np.hstack([rows, direction * np.sqrt(np.where(short, 1 - length, 0))[:, None].astype(np.float32)])
 
 
 def impute(parts: list[Part]) -> list[FloatArray]:
-    """Fill the missing rows of each part by a ridge map from all other parts, unit length; known rows stay.
+    """Guess the missing rows of each part by a ridge map from all other parts; known rows stay.
 
     Returns:
-        For each part (n_items, d); still zeros where an item has no other part either, or where fewer than
-        `MIN_PAIRS` items have both.
+        For each part (n_items, d): unit rows where known, at most that long where guessed (the surer, the longer),
+        still zeros where an item has no other part either, or where fewer than `MIN_PAIRS` items have both.
     """
     out = []
     for target in parts:
@@ -80,7 +97,9 @@ def impute(parts: list[Part]) -> list[FloatArray]:
         if missing.any() and both.sum() >= MIN_PAIRS:
             with threadpool_limits(limits=1):
                 predict = fit_map(source[both].astype(np.float64), values[both].astype(np.float64))
-                values[missing] = unit_rows(predict(source[missing].astype(np.float64)).astype(np.float32))
+                guess = predict(source[missing].astype(np.float64))
+            length = np.linalg.norm(guess, axis=1, keepdims=True)
+            values[missing] = guess / np.maximum(length, 1)
         out.append(values)
     return out
 

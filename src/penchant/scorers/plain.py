@@ -15,6 +15,7 @@ from penchant.errors import DataError
 from penchant.text import segment
 
 MAX_FIT_USERS = 20_000
+MAX_DENSE_BYTES = 500_000_000
 _WORD = re.compile(r"[^\W_]{2,}")
 
 
@@ -40,7 +41,7 @@ class Plain:
         self,
         *,
         n_clusters: int = 20,
-        max_words: int = 20_000,
+        max_words: int = 5_000,
         texts: Sequence[str] | None = None,
         seed: int = 0,
     ) -> None:
@@ -75,7 +76,7 @@ class Plain:
         with threadpool_limits(1), warnings.catch_warnings():
             # fewer different users than clusters: the spare centroids repeat others and attract nobody
             warnings.simplefilter("ignore", ConvergenceWarning)
-            found = KMeans(n_distinct, n_init=1, max_iter=50, random_state=self.seed).fit(sp.csr_matrix(part))
+            found = KMeans(n_distinct, n_init=1, max_iter=20, random_state=self.seed).fit(_for_kmeans(part))
         self.centroids = np.ascontiguousarray(found.cluster_centers_, np.float32)
         cluster = self._nearest(rows)
         member = sp.csr_array(
@@ -157,3 +158,11 @@ class Plain:
 
 def _same(words: list[str]) -> list[str]:
     return words
+
+
+def _for_kmeans(rows: sp.csr_array) -> Any:
+    """Rows with many words are several times faster dense; few words, or too many rows for memory, stay sparse."""
+    n_cells = rows.shape[0] * rows.shape[1]
+    if rows.nnz > 0.02 * n_cells and 4 * n_cells <= MAX_DENSE_BYTES:
+        return rows.toarray()
+    return sp.csr_matrix(rows)

@@ -3,12 +3,14 @@
 For each candidate: the users are dealt into two halves, each half is clustered, and all users are assigned by both;
 stability is the adjusted Rand index of the two (as in Tibshirani & Walther 2005, "Cluster validation by prediction
 strength"), the mean over several deals. Separation is the mean silhouette of the users under both. Their product is the
-score: one alone is high for a few coarse groups (stability) or for hair-splitting (separation of small groups).
+score. Coarse unions of segments score as well as the segments themselves, while splitting a segment makes the score
+fall at once; so of numbers that score alike the largest is taken.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import takewhile
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +23,7 @@ Rows = npt.NDArray[np.int64]
 _N_DEALS = 2
 _MIN_MEMBERS = 5  # of a segment in a half, on average: fewer users can't show a segment twice
 _SILHOUETTE_USERS = 1500
+_ALIKE = 0.85  # numbers that keep this part of the best score count as alike
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,8 @@ def choose_n(
         deals = [_deal(len(part), rng) for _ in range(_N_DEALS)]
         look = np.sort(rng.choice(len(part), min(len(part), _SILHOUETTE_USERS), replace=False))
         gaps = _distances(part[look])
-        candidates = tuple(_judge(part, deals, look, gaps, method, k, seed) for k in numbers)
+        judged = (_judge(part, deals, look, gaps, method, k, seed) for k in numbers)
+        candidates = tuple(takewhile(lambda c: c.n_segments > 0, judged))
     if given is not None:
         return Choice(given, candidates, len(users), "given by segments.n_segments")
     best = max(candidates, key=lambda c: (c.score, -c.n_segments), default=None)
@@ -79,7 +83,9 @@ def choose_n(
         return Choice(1, (), len(users), f"one segment: {len(users)} users with evidence are too few to show more")
     if best.score <= 0:
         return Choice(1, candidates, len(users), "one segment: no number is stable and separated at once")
-    return Choice(best.n_segments, candidates, len(users), "highest stability x separation")
+    alike = [c.n_segments for c in candidates if c.score >= _ALIKE * best.score]
+    rule = f"largest number that keeps {_ALIKE:.0%} of the best stability x separation"
+    return Choice(max(alike), candidates, len(users), rule)
 
 
 def _judge(
@@ -93,9 +99,13 @@ def _judge(
 ) -> Candidate:
     from sklearn.metrics import adjusted_rand_score, silhouette_score
 
+    """Judge one number; `n_segments` is 0 where a half has too few distinct rows for it."""
     stable, apart = [], []
     for i, halves in enumerate(deals):
-        found = [assign(cluster(rows[h], method, k, seed=seed + i).centroids, rows) for h in halves]
+        made = [cluster(rows[h], method, k, seed=seed + i) for h in halves]
+        if min(m.n_clusters for m in made) < k:
+            return Candidate(0, 0.0, 0.0, 0.0)
+        found = [assign(m.centroids, rows) for m in made]
         stable.append(float(adjusted_rand_score(found[0], found[1])))
         for labels in found:
             n = len(np.unique(labels[look]))
