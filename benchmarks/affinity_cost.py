@@ -48,7 +48,9 @@ def main() -> None:
             [sys.executable, __file__, "--one", str(size)], check=True, capture_output=True, text=True
         )
         rows.append(json.loads(done.stdout.splitlines()[-1]))
-    pl.Config.set_tbl_cols(20).set_tbl_hide_dataframe_shape(True).set_tbl_width_chars(160)
+    pl.Config.set_tbl_cols(20).set_tbl_rows(30).set_tbl_hide_column_data_types(True).set_tbl_hide_dataframe_shape(
+        True
+    ).set_tbl_width_chars(160)
     print(
         pl.DataFrame(rows).transpose(include_header=True, header_name="", column_names=[f"{s:,}" for s in asked.sizes])
     )

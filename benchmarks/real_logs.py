@@ -36,10 +36,10 @@ DEFAULT = ("online_retail", "ml_1m", "goodbooks_sample", "deskdrop")
 def run_one(name: str, data: Path, out: Path | None) -> dict[str, object]:
     """Evaluate one log, print everything, and return the figures."""
     config: Config = build_config(LOGS[name])
-    run = RunOptions(progress=True)
+    run = RunOptions(progress=True, cache_dir=None if out is None else out / "cache")
     files = (data / name / "events.parquet", data / name / "items.parquet")
     started = time.perf_counter()
-    result = pc.evaluate(*files, config=config, run=run)
+    result = pc.assess(*files, config=config, run=run)
     evaluated = time.perf_counter()
     model = pc.fit(*files, config=config, run=run)
     fitted = time.perf_counter()

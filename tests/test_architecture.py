@@ -95,6 +95,10 @@ def test_importing_penchant_loads_nothing_heavy() -> None:
     assert loaded == "[]"
 
 
+def test_no_public_name_is_hidden_by_a_module_of_the_same_name() -> None:
+    assert not set(penchant.__all__) & {f.stem for f in SOURCE.iterdir()}
+
+
 def test_public_names_are_sorted_and_exist() -> None:
     assert list(penchant.__all__) == sorted(penchant.__all__)
     assert all(getattr(penchant, name) is not None for name in penchant.__all__)

@@ -259,11 +259,11 @@ def evaluate(
 ) -> None:
     """Compare with what you would use instead, on your own log: time split, full ranking, intervals."""
     from penchant import show
-    from penchant.assess import evaluate as run_evaluation
+    from penchant.assessment import assess
 
     settings = _config(config, overrides, columns, on_error, layout, seed)
     names = [n.strip() for n in against.split(",") if n.strip()] if against else None
-    result = run_evaluation(events, items, against=names, config=settings, run=_run(quiet, cache))
+    result = assess(events, items, against=names, config=settings, run=_run(quiet, cache))
     if out is not None:
         result.save(out)
     show.facts(result.to_dict()) if json else show.evaluation(result)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 
 from penchant import show
 from penchant.artefacts import check_writable
-from penchant.assess import evaluate
+from penchant.assessment import assess
 from penchant.config import RunOptions, build_config
 from penchant.io import write_table
 from penchant.io.world import World, make_world, write_world
@@ -18,7 +19,7 @@ from penchant.model import Model
 from penchant.pipeline import fit
 from penchant.report import write_report
 
-N_USERS, N_ITEMS, N_DAYS = 1200, 1600, 120
+N_USERS, N_ITEMS, N_DAYS = 600, 900, 90
 README = """\
 What `penchant demo` wrote
   report.html        open it in a browser
@@ -41,8 +42,9 @@ def run_demo(out: Path, *, seed: int, run: RunOptions) -> Model:
     write_world(world, out / "data")
     events, items, users = (out / "data" / f"{name}.parquet" for name in ("events", "items", "users"))
     config = build_config({"seed": seed})
+    run = replace(run, cache_dir=run.cache_dir or out / "cache")  # the second fit encodes nothing again
 
-    result = evaluate(events, items, config=config, run=run)
+    result = assess(events, items, config=config, run=run)
     result.save(out / "evaluation")
     model = fit(events, items, users, config=config, run=run)
     model.save(out / "model")

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.tree import Tree
 
 if TYPE_CHECKING:
-    from penchant.assess import Evaluation
+    from penchant.assessment import Evaluation
     from penchant.model import Model, UserProfile
 
 LAYER_STYLE = {"core": "bold green", "secondary": "yellow", "peripheral": "dim"}
@@ -60,9 +60,9 @@ def doctor(found: Mapping[str, Any]) -> None:
         table("\nColumns that could also be meant, but were not taken", ("table", "ours", "theirs"), passed)
     actions = [a for a in found["actions"] if a["n_events"]]
     if actions:
-        rows = [(a["action"], ", ".join(a["in_log"]), a["n_events"], a["weight"], a["unknown"]) for a in actions]
+        used = [(a["action"], ", ".join(a["in_log"]), a["n_events"], a["weight"], a["unknown"]) for a in actions]
         names = ("action", "written as", "events", "weight", "unknown")
-        table("\nActions", names, rows, right=("events", "weight"))
+        table("\nActions", names, used, right=("events", "weight"))
     cannot = found.get("cannot") or []
     if cannot:
         table("\nWhat can't be done", ("",), [(c,) for c in cannot])

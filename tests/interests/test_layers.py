@@ -13,7 +13,7 @@ from penchant.config import InterestsConfig
 from penchant.data import DAY_S, Clock, Events, InterestTree, Parts
 from penchant.errors import DataError, ModelError
 from penchant.interests import layers
-from penchant.interests.calibration import auc, brier, calibration_error, reliability
+from penchant.interests.calibration import auc, brier, calibration_error, calibration_noise, reliability
 from penchant.interests.features import FEATURES, chance_logit
 from penchant.interests.forecast import FORMS, RIDGE, Forecast, SmoothedShare, fit_logistic
 from penchant.interests.layers import assign_layers, fit_forecast
@@ -132,6 +132,13 @@ def test_calibration_error_by_hand() -> None:
     assert reliability(y, p)["n"].sum() == 4
     with pytest.raises(DataError, match="'mass' or 'width'"):
         reliability(y, p, equal="size")
+
+
+def test_noise_of_a_perfect_forecast_falls_with_points() -> None:
+    few, many = (calibration_noise(np.full(n, 0.5)) for n in (100, 10_000))
+    # Ten bins of ten fair coins: the mean absolute deviation of a share is sqrt(0.25 / 10) * sqrt(2 / pi), nearly.
+    assert few == pytest.approx(0.126, abs=0.01)
+    assert many == pytest.approx(few / 10, rel=0.2)
 
 
 def test_outcomes_by_hand() -> None:

@@ -163,10 +163,11 @@ class LayerReport:
     """How a forecast held on a window that no fit saw.
 
     reliability: of the leaves: bin · low · high · n · mean_probability · hit_rate (ten bins of equally many points).
-    methods: of the leaves: method · auc · brier · ece (equal-mass bins) · ece_by_chance (what a perfect forecast shows on
-        as many points) · ece_width (equal-width bins); all but auc only where scores are chances.
+    methods: of the leaves: method · auc · brier · ece (equal-mass bins) · ece_by_chance (what a perfect forecast shows
+        on as many points) · ece_width (equal-width bins); all but auc only where scores are chances.
     layers: of the leaves, by forecast: layer · n_points · hit_rate (share of the points touched) · next_share (share of
-        all next events that fall on the layer's points) · hit_share (share of the user's next H events a point gets); rates of an empty layer are null.
+        all next events that fall on the layer's points) · hit_share (share of the user's next H events a point gets);
+        rates of an empty layer are null.
     methods_by_level, layers_by_level: the same at every level and, for layers, by every rule too.
     facts: users, points, base rate, the cut, the share of next events on any point.
     """

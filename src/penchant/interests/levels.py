@@ -1,4 +1,4 @@
-"""Upper levels: leaves merged by weighted Ward on their centroids, cut where the merges get dear."""
+"""Upper levels: groups merged by weighted Ward, cut where the merges get dear and no parent has an only child."""
 
 from __future__ import annotations
 
@@ -8,34 +8,44 @@ import numpy.typing as npt
 from penchant.data import IntArray
 from penchant.interests.dendrogram import Dendrogram, ward
 
+Floats = npt.NDArray[np.floating]
 
-def group_leaves(
-    centroids: npt.NDArray[np.floating], weights: npt.NDArray[np.floating], n_levels: int
-) -> tuple[IntArray, list[IntArray]]:
+
+def group_leaves(centroids: Floats, weights: Floats, n_levels: int) -> tuple[IntArray, list[IntArray]]:
     """Group the leaves into upper levels.
 
     Args:
         centroids: (n_leaves, d). weights: (n_leaves,) > 0. n_levels: 2 or 3, the leaves' own level counted.
     Returns:
         The order in which siblings stand side by side, and for each upper level, from the one above the leaves to
-        the top, the (n_leaves,) group of each leaf.
+        the top, the (n_leaves,) group of each leaf; groups are numbered in that order.
+
+    >>> points = np.array([[0.0], [9.1], [0.1], [5.0], [9.0], [5.1]])
+    >>> order, (parent,) = group_leaves(points, np.ones(6), 2)
+    >>> parent[order].tolist()
+    [0, 0, 1, 1, 2, 2]
     """
     n = len(centroids)
+    own = np.arange(n, dtype=np.int32)
     if n < 2:
-        return np.arange(n, dtype=np.int32), [np.zeros(n, np.int32) for _ in range(n_levels - 1)]
-    tree = ward(centroids, weights)
-    order, upper = tree.order(), []
-    below = np.arange(n, dtype=np.int32)  # the groups of the level below
+        return own, [np.zeros(n, np.int32) for _ in range(n_levels - 1)]
+    order, upper = own, []
+    below, points, weights = own, centroids, np.asarray(weights, np.float64)
     for above in range(n_levels - 1, 0, -1):  # levels still to make
-        n_below = int(below.max()) + 1
-        most = max(2, n_below // (3 if above == n_levels - 1 else 2))
+        tree = ward(points, weights)
+        if above == n_levels - 1:
+            order = tree.order()
+        # a first level may not be much finer than three leaves a parent; above it, two will do
+        most = max(2, len(points) // (3 if above == n_levels - 1 else 2))
         least = min(most, max(2, round(n ** (above / n_levels) / 1.5)))
-        cuts = [_adopt(tree.cut(k), below, centroids, weights) for k in range(least, most + 1)]
-        steps = [rise(tree, k) for k in range(least, most + 1)]
-        group = _renumber(_best_cut(cuts, steps, below), order)
-        upper.append(group)
-        below = group
-    return order, upper
+        group = _best_cut(tree, points, weights, least, most)
+        upper.append(group[below])
+        below = upper[-1]
+        points = np.stack(
+            [np.average(points[group == g], axis=0, weights=weights[group == g]) for g in np.unique(group)]
+        )
+        weights = np.ones(len(points))
+    return _in_drawn_order(order, upper)
 
 
 def rise(tree: Dendrogram, k: int) -> float:
@@ -55,43 +65,46 @@ def rise(tree: Dendrogram, k: int) -> float:
     return float(np.log(following / made))
 
 
-def _best_cut(cuts: list[IntArray], steps: list[float], below: IntArray) -> IntArray:
+def _best_cut(tree: Dendrogram, points: Floats, weights: Floats, least: int, most: int) -> IntArray:
     """The cut before the largest rise, in proportion to how even its groups are and without only children.
 
     Evenness is the entropy of the groups' numbers of children (1 = all alike), squared: one parent over most leaves
     orders nothing. Ties go to the smaller number.
     """
+    cuts = {k: _adopt(tree.cut(k), points, weights) for k in range(least, most + 1)}
 
-    def worth(i: int) -> tuple[bool, float]:
-        children = np.bincount(cuts[i][np.unique(below, return_index=True)[1]])
-        children = children[children > 0]
+    def worth(k: int) -> tuple[bool, float, int]:
+        children = np.bincount(cuts[k])
         share = children / children.sum()
         even = float(-(share * np.log(share)).sum() / np.log(len(share))) if len(share) > 1 else 0.0
-        return len(children) > 1 and bool(children.min() > 1), round(steps[i] * even**2, 12)
+        return len(children) > 1 and bool(children.min() > 1), round(rise(tree, k) * even**2, 12), -k
 
-    return cuts[max(range(len(cuts)), key=lambda i: (worth(i), -i))]
+    return cuts[max(cuts, key=worth)]
 
 
-def _adopt(
-    group: IntArray, below: IntArray, centroids: npt.NDArray[np.floating], weights: npt.NDArray[np.floating]
-) -> IntArray:
-    """Give only children to the nearest other group: a parent of one child says nothing new."""
+def _adopt(group: IntArray, points: Floats, weights: Floats) -> IntArray:
+    """Give only children to the nearest other group (a parent of one child says nothing new) while two groups stay."""
     group = group.copy()
-    while len(np.unique(group)) > 2:
-        ids = np.unique(group)
-        lonely = [g for g in ids if len(np.unique(below[group == g])) == 1]
+    while len(ids := np.unique(group)) > 2:
+        lonely = [g for g in ids if (group == g).sum() == 1]
         if not lonely:
             break
-        means = np.stack([np.average(centroids[group == g], axis=0, weights=weights[group == g]) for g in ids])
+        means = np.stack([np.average(points[group == g], axis=0, weights=weights[group == g]) for g in ids])
         gap = ((means - means[np.searchsorted(ids, lonely[0])]) ** 2).sum(axis=1)
         gap[ids == lonely[0]] = np.inf
         group[group == lonely[0]] = ids[int(gap.argmin())]
-    return group
+    return np.unique(group, return_inverse=True)[1].astype(np.int32)
 
 
-def _renumber(group: IntArray, order: IntArray) -> IntArray:
-    """Number groups by where they first stand in the order of the leaves."""
-    _, first, found = np.unique(group[order], return_index=True, return_inverse=True)
-    out = np.empty(len(group), np.int32)
-    out[order] = np.argsort(np.argsort(first, kind="stable"), kind="stable")[found]
-    return out
+def _in_drawn_order(order: IntArray, upper: list[IntArray]) -> tuple[IntArray, list[IntArray]]:
+    """Sort leaves by top group, group, own place; number groups by where they first stand."""
+    place = np.argsort(order)
+    first = [np.array([place[group == g].min() for g in range(int(group.max()) + 1)]) for group in upper]
+    drawn = np.lexsort((place, *(f[group] for f, group in zip(first, upper, strict=True)))).astype(np.int32)
+    numbered = []
+    for group in upper:
+        _, start, found = np.unique(group[drawn], return_index=True, return_inverse=True)
+        out = np.empty(len(group), np.int32)
+        out[drawn] = np.argsort(np.argsort(start, kind="stable"), kind="stable")[found]
+        numbered.append(out)
+    return drawn, numbered

@@ -15,6 +15,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from penchant.errors import OutputError
+from penchant.evaluate.table import brief
 from penchant.report import collect
 from penchant.report.words import Language, words
 
@@ -111,7 +112,7 @@ def read_evaluation(folder: Path | None) -> pl.DataFrame | None:
         raise OutputError(
             f"{folder}: holds no ranking.parquet; make it with: penchant evaluate EVENTS ITEMS -o {folder}"
         )
-    return pl.read_parquet(file)
+    return brief(pl.read_parquet(file))
 
 
 def _script_json(value: Any) -> str:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
+import scipy.sparse as sp
 
 from penchant.config import Config, RunOptions
 from penchant.data import Log
 from penchant.errors import ConfigError, DataError, OutputError, did_you_mean
+from penchant.evaluate.clustering import shape_scores
 from penchant.evaluate.peers import run_peers
-from penchant.evaluate.split import split_by_time
+from penchant.evaluate.split import Split, split_by_time
 from penchant.evaluate.table import brief, compare
 from penchant.interests.forecast import LayerReport
 from penchant.interests.layers import test_forecast as test_layers
@@ -23,6 +25,7 @@ from penchant.io import read_log, write_table
 from penchant.model import Model
 from penchant.pipeline import fit_log, place_text_events
 from penchant.scorers import SCORERS
+from penchant.segments import measure_worth, share_matrix, user_rows
 
 OURS = "penchant"
 
@@ -33,20 +36,27 @@ class Evaluation:
 
     ranking: one row a method with its metrics and 95 % intervals over users.
     layers: how well the forecast held on the test window, or None where it is too small.
+    segments: shape, and worth on the test window, of the segments found before it.
     """
 
     ranking: pl.DataFrame
     layers: LayerReport | None
+    segments: pl.DataFrame
     notes: tuple[str, ...]
     facts: dict[str, Any]
     model: Model
 
     def frames(self) -> list[tuple[str, pl.DataFrame]]:
         """Title and table, in the order to print."""
-        out = [("Recommendations: ours and what you would use instead", brief(self.ranking))]
+        table = brief(self.ranking)
+        first, last = table.columns[:2], table.columns[-1:]
+        out = [
+            ("Recommendations: ours and what you would use instead (95 % interval)", table.select(*first, *last)),
+            ("More of the same lists", table.drop(first[1], *last)),
+        ]
         if self.layers is not None:
             out += [("Layers against rule methods", self.layers.methods), ("Layers", self.layers.layers)]
-        return out
+        return [*out, ("Segments found before the cut, judged after it", self.segments)]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -59,6 +69,7 @@ class Evaluation:
                 "layers": self.layers.layers.to_dicts(),
                 "reliability": self.layers.reliability.to_dicts(),
             },
+            "segments": self.segments.to_dicts(),
             "notes": list(self.notes),
             "facts": self.facts,
         }
@@ -76,11 +87,12 @@ class Evaluation:
             write_table(self.layers.methods, target / "layers_methods.csv")
             write_table(self.layers.layers, target / "layers.csv")
             write_table(self.layers.reliability, target / "layers_reliability.csv")
+        write_table(self.segments, target / "segments.csv")
         text = json.dumps(self.to_dict(), ensure_ascii=False, indent=1, default=_plain)
         (target / "evaluation.json").write_text(text + "\n", encoding="utf-8")
 
 
-def evaluate(
+def assess(
     events: Any,
     items: Any = None,
     *,
@@ -149,7 +161,37 @@ def evaluate_log(log: Log, peers: Sequence[str], config: Config, run: RunOptions
         "chosen": model.recommender.chosen,
         "k": k,
     }
-    return Evaluation(ranking, layers, tuple(_notes(ranking, layers, facts)), facts, model)
+    segments = segments_after(model, split)
+    return Evaluation(ranking, layers, segments, tuple(_notes(ranking, layers, facts)), facts, model)
+
+
+def segments_after(model: Model, split: Split) -> pl.DataFrame:
+    """Judge the segments found before the cut: their shape, and how much better than random partitions of equal sizes
+    they tell which interests the same users touch after it.
+
+    Returns:
+        figure, value: one row a figure.
+    """
+    n_users, tree = len(model.user_ids), model.tree
+    labels = model.segments.segment_row
+    rows = user_rows(model.profiles, tree, n_users, model.config.segments)
+    shares = share_matrix(model.profiles, tree, n_users)[:, : tree.n_leaves]
+    after = sp.csr_array(split.test.matrix(len(model.items), binary=True) @ tree.membership)
+    total = np.asarray(after.sum(axis=1)).ravel()
+    after.data = after.data / np.repeat(np.where(total > 0, total, 1.0), np.diff(after.indptr)).astype(np.float32)
+    worth = measure_worth(labels, shares, next_shares=after, seed=model.config.seed)
+    figures: dict[str, float | None] = {
+        "n_segments": float(model.segments.table.height),
+        "unassigned_share": float((labels < 0).mean()),
+        "worth_on_next_events": worth.ratio,
+        "worth_low": worth.low,
+        "worth_high": worth.high,
+        "random_partitions_beaten": worth.beaten,
+        **asdict(shape_scores(rows.values, labels)),
+    }
+    return pl.DataFrame(
+        {"figure": list(figures), "value": list(figures.values())}, schema_overrides={"value": pl.Float64}
+    )
 
 
 def our_lists(model: Model, user_rows: np.ndarray[Any, Any], k: int) -> np.ndarray[Any, Any]:
