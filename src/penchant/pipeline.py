@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import scipy.sparse as sp
+from threadpoolctl import threadpool_limits
 
 from penchant.artefacts import fingerprint
 from penchant.config import Config, RunOptions
@@ -116,6 +117,7 @@ def fit_log(log: Log, config: Config, run: RunOptions) -> Model:
         facts={
             **log.facts,
             "encoder": encoder.name if text is not None and encoder is not None else "none (no item has a text)",
+            "encoder_reason": str(getattr(encoder, "reason", "") or ""),
             "data_fingerprint": fingerprint(events.table, items.table),
             "n_events": len(events),
             "n_users": events.n_users,
@@ -138,8 +140,9 @@ def place_text_events(
     if texts.is_empty():
         return None
     distinct = texts.unique(maintain_order=True)
-    vectors = Vectors(encoder.encode(distinct.to_list()), encoder.name)
-    membership = assign_by_text(tree, vectors, config.interests)
+    with threadpool_limits(1):  # the order of sums, and so the last bits, would follow the number of threads
+        vectors = Vectors(encoder.encode(distinct.to_list()), encoder.name)
+        membership = assign_by_text(tree, vectors, config.interests)
     position = texts.to_frame("text").join(
         distinct.to_frame("text").with_row_index("row"), on="text", how="left", maintain_order="left"
     )["row"]

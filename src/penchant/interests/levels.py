@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from penchant.data import IntArray
 from penchant.interests.dendrogram import Dendrogram, ward
+from penchant.interests.grouping import compact, sum_rows
 
 Floats = npt.NDArray[np.floating]
 
@@ -20,10 +21,10 @@ def group_leaves(centroids: Floats, weights: Floats, n_levels: int) -> tuple[Int
         The order in which siblings stand side by side, and for each upper level, from the one above the leaves to
         the top, the (n_leaves,) group of each leaf; groups are numbered in that order.
 
-    >>> points = np.array([[0.0], [9.1], [0.1], [5.0], [9.0], [5.1]])
-    >>> order, (parent,) = group_leaves(points, np.ones(6), 2)
+    >>> points = np.array([[0.0], [9.1], [0.1], [5.0], [9.0], [5.1], [0.2], [5.2], [9.2]])
+    >>> order, (parent,) = group_leaves(points, np.ones(9), 2)
     >>> parent[order].tolist()
-    [0, 0, 1, 1, 2, 2]
+    [0, 0, 0, 1, 1, 1, 2, 2, 2]
     """
     n = len(centroids)
     own = np.arange(n, dtype=np.int32)
@@ -41,9 +42,7 @@ def group_leaves(centroids: Floats, weights: Floats, n_levels: int) -> tuple[Int
         group = _best_cut(tree, points, weights, least, most)
         upper.append(group[below])
         below = upper[-1]
-        points = np.stack(
-            [np.average(points[group == g], axis=0, weights=weights[group == g]) for g in np.unique(group)]
-        )
+        points = _means(group, points, weights)
         weights = np.ones(len(points))
     return _in_drawn_order(order, upper)
 
@@ -72,12 +71,15 @@ def _best_cut(tree: Dendrogram, points: Floats, weights: Floats, least: int, mos
     orders nothing. Ties go to the smaller number.
     """
     cuts = {k: _adopt(tree.cut(k), points, weights) for k in range(least, most + 1)}
+    cuts = {k: group for k, group in cuts.items() if np.bincount(group).min() > 1}
+    if not cuts:
+        return _pair_up(points, weights, least)
 
-    def worth(k: int) -> tuple[bool, float, int]:
+    def worth(k: int) -> tuple[float, int]:
         children = np.bincount(cuts[k])
         share = children / children.sum()
         even = float(-(share * np.log(share)).sum() / np.log(len(share))) if len(share) > 1 else 0.0
-        return len(children) > 1 and bool(children.min() > 1), round(rise(tree, k) * even**2, 12), -k
+        return round(rise(tree, k) * even**2, 12), -k
 
     return cuts[max(cuts, key=worth)]
 
@@ -85,15 +87,37 @@ def _best_cut(tree: Dendrogram, points: Floats, weights: Floats, least: int, mos
 def _adopt(group: IntArray, points: Floats, weights: Floats) -> IntArray:
     """Give only children to the nearest other group (a parent of one child says nothing new) while two groups stay."""
     group = group.copy()
-    while len(ids := np.unique(group)) > 2:
-        lonely = [g for g in ids if (group == g).sum() == 1]
-        if not lonely:
-            break
-        means = np.stack([np.average(points[group == g], axis=0, weights=weights[group == g]) for g in ids])
-        gap = ((means - means[np.searchsorted(ids, lonely[0])]) ** 2).sum(axis=1)
-        gap[ids == lonely[0]] = np.inf
-        group[group == lonely[0]] = ids[int(gap.argmin())]
-    return np.unique(group, return_inverse=True)[1].astype(np.int32)
+    while len(np.unique(group)) > 2 and np.bincount(group).min() == 1:
+        group = _give_away(group, int(np.bincount(group).argmin()), points, weights)
+    return group
+
+
+def _pair_up(points: Floats, weights: Floats, k: int) -> IntArray:
+    """Merge the smallest group with its nearest until at most k are left, none with an only child (but of two).
+
+    For points with no order among them (all about equally far apart), where Ward would hang one after the other on
+    the same group.
+    """
+    group = np.arange(len(points), dtype=np.int32)
+    while (n_groups := int(group.max()) + 1) > 2 and (n_groups > k or np.bincount(group).min() == 1):
+        group = _give_away(group, int(np.bincount(group).argmin()), points, weights)
+    return group
+
+
+def _give_away(group: IntArray, given: int, points: Floats, weights: Floats) -> IntArray:
+    """Join one group to the nearest other; numbers stay without gaps.
+
+    Distances count times the children of the other: the mean of many points is nearer to everything than each of them.
+    """
+    means = _means(group, points, weights)
+    gap = ((means - means[given]) ** 2).sum(axis=1) * (1 + np.bincount(group))
+    gap[given] = np.inf
+    return compact(np.where(group == given, int(gap.argmin()), group).astype(np.int32))
+
+
+def _means(group: IntArray, points: Floats, weights: Floats) -> npt.NDArray[np.float64]:
+    sums = sum_rows(np.asarray(points, np.float64) * weights[:, None], group, int(group.max()) + 1)
+    return np.asarray(sums / np.bincount(group, weights)[:, None])
 
 
 def _in_drawn_order(order: IntArray, upper: list[IntArray]) -> tuple[IntArray, list[IntArray]]:

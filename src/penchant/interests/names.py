@@ -17,6 +17,7 @@ import scipy.sparse as sp
 
 from penchant.data import FloatArray, IntArray, Items
 from penchant.interests.terms import PRIVATE, Floats, Scores, Shares, Terms, find_terms, node_shares, score_terms
+from penchant.text import ENGLISH_STOP_WORDS
 
 SEPARATOR = " · "
 MAX_TERMS = 3
@@ -129,7 +130,7 @@ class _Writer:
         for lead in [*(p[0] for p in parts), *(word for p in parts for word in p[1:])]:
             if not any(_repeats(lead, other) for other in leads):
                 leads.append(lead)
-        if self.titles[self.medoids[node]] == "" and all(lead.startswith("Interest of item") for lead in leads):
+        if not any(self.titles) and self.medoids[node] >= 0:
             return f"Interests around item {self._shown_id(node)}"
         return " / ".join(leads[:2]) if len(leads) > 1 else f"All of {leads[0]}"
 
@@ -161,7 +162,7 @@ def _stem(word: str) -> str:
 
 
 def _stems(term: str) -> frozenset[str]:
-    return frozenset(_stem(w) for w in re.split(r"[\s\-']+", term.lower()) if w)
+    return frozenset(_stem(w) for w in re.split(r"[\s\-']+", term.lower()) if w and w not in ENGLISH_STOP_WORDS)
 
 
 def _repeats(a: str, b: str) -> bool:
