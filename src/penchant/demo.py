@@ -19,7 +19,7 @@ from penchant.model import Model
 from penchant.pipeline import fit
 from penchant.report import write_report
 
-N_USERS, N_ITEMS, N_DAYS = 600, 900, 90
+N_USERS, N_ITEMS, N_DAYS = 450, 720, 90
 README = """\
 What `penchant demo` wrote
   report.html        open it in a browser

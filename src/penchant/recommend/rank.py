@@ -28,6 +28,7 @@ TREES: dict[str, Any] = {
     "max_bin": 63,
     "deterministic": True,
     "force_row_wise": True,
+    "num_threads": 1,  # several threads that wait for a busy core cost far more than they save
     "verbose": -1,
 }
 N_TREES = 120
