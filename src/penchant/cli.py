@@ -218,6 +218,7 @@ def recommend(
         Path | None, typer.Option("--users", help="a table with user_id, or a text file, one id a line")
     ] = None,
     k: Annotated[int, typer.Option("-k", min=1, max=1000, help="items per user")] = 10,
+    language: Annotated[str, typer.Option("--language", metavar="en|zh", help="of the reasons")] = "en",
     out: OutFile = None,
     json: Json = False,
 ) -> None:
@@ -229,7 +230,7 @@ def recommend(
         raise ConfigError("recommend: give USER or --users, not both")
     loaded = _load(model)
     asked = [user] if user is not None else read_user_ids(users) if users is not None else None
-    table = loaded.recommend(asked, k)
+    table = loaded.recommend(asked, k, language=_choice("--language", language, ("en", "zh")))
     unknown = int((loaded.user_rows(asked) < 0).sum()) if asked is not None else 0
     if unknown:
         show.warn(f"{unknown:,} of {len(asked or []):,} users are unknown to this model: they get what is popular now")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -121,7 +121,9 @@ class Model:
         name = self.segments.table["name"][segment] if segment >= 0 else None
         return UserProfile(str(user_id), name, points or ())
 
-    def recommend(self, user_ids: Sequence[str] | None = None, k: int = 10) -> pl.DataFrame:
+    def recommend(
+        self, user_ids: Sequence[str] | None = None, k: int = 10, *, language: Literal["en", "zh"] = "en"
+    ) -> pl.DataFrame:
         """Recommend k unseen items to each user (default: every user of the log).
 
         Returns:
@@ -131,7 +133,7 @@ class Model:
         if k < 1:
             raise ConfigError(f"k: must be at least 1. Got {k} instead")
         asked = [str(u) for u in user_ids] if user_ids is not None else self.user_ids.to_list()
-        return tables.recommendations_table(self, asked, k)
+        return tables.recommendations_table(self, asked, k, language)
 
     def recommend_from(self, item_ids: Sequence[str], k: int = 10) -> pl.DataFrame:
         """Recommend to somebody who is not in the log, from the items they touched (oldest first).

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import polars as pl
@@ -17,6 +17,11 @@ from penchant.recommend.explain import explain
 if TYPE_CHECKING:
     from penchant.model import Model
 
+Language = Literal["en", "zh"]
+UNKNOWN_USER: dict[Language, str] = {
+    "en": "recently popular: this user is not in the log the model was fitted on",
+    "zh": "近期热门：训练模型的日志里没有这个用户",
+}
 RECOMMENDATION_COLUMNS = ("user_id", "item_id", "rank", "score", "interest_id", "layer", "reason")
 
 
@@ -132,7 +137,7 @@ def audience_table(model: Model, segment: str) -> pl.DataFrame:
     return out
 
 
-def recommendations_table(model: Model, user_ids: Sequence[str], k: int) -> pl.DataFrame:
+def recommendations_table(model: Model, user_ids: Sequence[str], k: int, language: Language) -> pl.DataFrame:
     """Recommend to known users, and recently popular items to unknown ones, in the order asked."""
     distinct = list(dict.fromkeys(user_ids))
     if not distinct:
@@ -142,19 +147,21 @@ def recommendations_table(model: Model, user_ids: Sequence[str], k: int) -> pl.D
     frames = []
     if len(known):
         found = model.recommender.recommend(known, model.profiles, k=k)
-        frames.append(recommendation_rows(model, found, model.user_ids))
+        frames.append(recommendation_rows(model, found, model.user_ids, language))
     unknown = [u for u, row in zip(distinct, rows.tolist(), strict=True) if row < 0]
     if unknown:
-        frames.append(_popular_rows(model, unknown, k))
+        frames.append(_popular_rows(model, unknown, k, language))
     out = pl.concat(frames)
     order = pl.DataFrame({"user_id": distinct, "order": np.arange(len(distinct))})
     return out.join(order, on="user_id", maintain_order="left").sort("order", "rank").drop("order")
 
 
-def recommendation_rows(model: Model, found: Recommendations, user_ids: pl.Series) -> pl.DataFrame:
+def recommendation_rows(
+    model: Model, found: Recommendations, user_ids: pl.Series, language: Language = "en"
+) -> pl.DataFrame:
     """Turn rows into ids and add the reason in words."""
     table, nodes = found.table, model.tree.nodes
-    reasons = explain(found, model.items, model.tree)
+    reasons = explain(found, model.items, model.tree, language)
     return table.select(
         _gather(user_ids, table["user_row"]).alias("user_id"),
         _gather(model.items.item_ids, table["item_row"]).alias("item_id"),
@@ -166,11 +173,11 @@ def recommendation_rows(model: Model, found: Recommendations, user_ids: pl.Serie
     )
 
 
-def _popular_rows(model: Model, user_ids: Sequence[str], k: int) -> pl.DataFrame:
+def _popular_rows(model: Model, user_ids: Sequence[str], k: int, language: Language) -> pl.DataFrame:
     popular = model.recommender.popular(k)
     one = recommendation_rows(model, popular, pl.Series(["?"])).drop("user_id")
     users = pl.DataFrame({"user_id": list(user_ids)})
-    reason = pl.lit("recently popular: this user is not in the log the model was fitted on")
+    reason = pl.lit(UNKNOWN_USER[language])
     return users.join(one, how="cross").with_columns(reason.alias("reason")).select(RECOMMENDATION_COLUMNS)
 
 

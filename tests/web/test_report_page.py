@@ -106,6 +106,7 @@ def test_chinese_words_are_used(browser: Browser, model: Model, tmp_path: Path) 
     write_report(model, tmp_path / "zh.html", language="zh")
     page, troubles = _open(browser, tmp_path / "zh.html", "phone")
     assert "兴趣地图" in page.locator("h2#map").inner_text()
+    assert page.locator("h2#recommendations ~ .scroll td:last-child").first.inner_text() >= "一", "reasons are Chinese"
     assert troubles == []
     page.close()
 

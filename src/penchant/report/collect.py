@@ -12,6 +12,7 @@ import scipy.sparse as sp
 from penchant.data import IntArray
 from penchant.report.mapping import map_items
 from penchant.report.rings import Arc, draw_rings
+from penchant.report.words import Language
 from penchant.tables import as_date, interests_table, segments_table
 
 if TYPE_CHECKING:
@@ -146,11 +147,11 @@ def collect_segments(model: Model) -> list[dict[str, Any]]:
     return rows
 
 
-def collect_recommendations(model: Model) -> list[dict[str, Any]]:
+def collect_recommendations(model: Model, language: Language) -> list[dict[str, Any]]:
     """Lists of a few typical users."""
     titles = dict(zip(model.items.item_ids.to_list(), model.items.titles, strict=True))
     users = typical_users(model, N_LISTS)
-    table = model.recommend(users, k=8)
+    table = model.recommend(users, k=8, language=language)
     names = dict(zip(model.tree.nodes["interest_id"].to_list(), model.tree.nodes["name"].to_list(), strict=True))
     out = []
     for user in users:

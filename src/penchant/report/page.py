@@ -82,7 +82,7 @@ def render(model: Model, *, evaluation: Path | None = None, language: Language =
         profiles=collect.collect_profiles(model),
         segments=collect.collect_segments(model),
         unassigned=float((model.segments.segment_row < 0).mean()),
-        lists=collect.collect_recommendations(model),
+        lists=collect.collect_recommendations(model, language),
         evaluation=read_evaluation(evaluation),
         chosen=model.recommender.chosen,
         validation=model.recommender.report,
