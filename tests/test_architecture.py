@@ -14,7 +14,7 @@ import penchant
 
 SOURCE = Path(penchant.__file__).parent
 STAGES = ("io", "encode", "represent", "interests", "segments", "recommend", "evaluate")
-FOUNDATION = ("errors", "config", "data", "protocols", "artefacts", "text", "scorers", "progress")
+FOUNDATION = ("errors", "config", "data", "protocols", "artefacts", "text", "scorers", "progress", "threads")
 HEAVY = ("torch", "sklearn", "pyspark", "fastapi", "transformers", "lightgbm", "implicit", "plotly", "polars", "scipy")
 
 

@@ -56,6 +56,8 @@ class Evaluation:
         ]
         if self.layers is not None:
             out += [("Layers against rule methods", self.layers.methods), ("Layers", self.layers.layers)]
+            top = self.layers.layers_by_level.filter((pl.col("level") == 1) & (pl.col("method") == "forecast"))
+            out.append(("Layers at the top of the tree", top.drop("level", "method")))
         return [*out, ("Segments found before the cut, judged after it", self.segments)]
 
     def to_dict(self) -> dict[str, Any]:

@@ -30,6 +30,7 @@ def _writable(path: Path | None) -> Path | None:
     return path
 
 
+CTRL_C = 130
 EventsArg = Annotated[str, typer.Argument(metavar="EVENTS", help="CSV, TSV, JSONL, Parquet, or a quoted glob")]
 ItemsArg = Annotated[str | None, typer.Argument(metavar="[ITEMS]", help="the catalogue, same kinds of file")]
 ModelArg = Annotated[Path, typer.Argument(metavar="MODEL", help="a folder that `penchant fit -o` wrote")]
@@ -50,11 +51,19 @@ Seed = Annotated[int | None, typer.Option("--seed", help="same seed, data and se
 Cache = Annotated[Path | None, typer.Option("--cache", help="folder that keeps text vectors between fits")]
 
 
-@app.callback()
-def _root(version: Annotated[bool, typer.Option("--version", help="print the version")] = False) -> None:
-    if version:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         typer.echo(f"penchant {__version__}")
         raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="print the version")
+    ] = False,
+) -> None:
+    pass
 
 
 @app.command()
@@ -291,9 +300,10 @@ def main() -> None:
     except PenchantError as error:
         typer.echo(f"penchant: {error}", err=True)
         sys.exit(2)
-    except KeyboardInterrupt:
-        typer.echo("penchant: stopped; nothing half-written was left behind", err=True)
-        sys.exit(130)
+    except SystemExit as stop:
+        if stop.code == CTRL_C:  # what Typer makes of Ctrl-C
+            typer.echo("penchant: stopped; nothing half-written was left behind", err=True)
+        raise
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output (head, less) went away: not an error
         sys.exit(0)

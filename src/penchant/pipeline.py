@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 import scipy.sparse as sp
-from threadpoolctl import threadpool_limits
 
 from penchant.artefacts import fingerprint
 from penchant.config import Config, RunOptions
@@ -29,6 +28,7 @@ from penchant.protocols import Encoder
 from penchant.recommend import fit_recommender
 from penchant.represent import represent
 from penchant.segments import segment_users
+from penchant.threads import one_thread
 
 Step = Callable[[str], AbstractContextManager[Any]]
 
@@ -140,7 +140,7 @@ def place_text_events(
     if texts.is_empty():
         return None
     distinct = texts.unique(maintain_order=True)
-    with threadpool_limits(1):  # the order of sums, and so the last bits, would follow the number of threads
+    with one_thread():  # the order of sums, and so the last bits, would follow the number of threads
         vectors = Vectors(encoder.encode(distinct.to_list()), encoder.name)
         membership = assign_by_text(tree, vectors, config.interests)
     position = texts.to_frame("text").join(

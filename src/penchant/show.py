@@ -18,11 +18,14 @@ if TYPE_CHECKING:
     from penchant.assessment import Evaluation
     from penchant.model import Model, UserProfile
 
+WIDTH_OF_FILES = 150
 LAYER_STYLE = {"core": "bold green", "secondary": "yellow", "peripheral": "dim"}
 
 
 def _console(*, err: bool = False) -> Console:
-    return Console(highlight=False, stderr=err)
+    console = Console(highlight=False, stderr=err)
+    # A file or a pipe has no width of its own: do not fold tables there.
+    return console if console.is_terminal else Console(highlight=False, stderr=err, width=WIDTH_OF_FILES)
 
 
 def facts(value: Any) -> None:

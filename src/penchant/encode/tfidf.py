@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 import scipy.sparse as sp
-from threadpoolctl import threadpool_limits
 
 from penchant.data import FloatArray, Parts
 from penchant.errors import ModelError
 from penchant.text import segment, tokenise
+from penchant.threads import one_thread
 
 WORD_PATTERN = r"[\p{L}\p{M}\p{N}]+"
 CHAR_SIZES = (3, 4, 5)
@@ -55,7 +55,7 @@ class TfidfEncoder:
         self._words = _Terms.learn(words, len(texts), MAX_WORD_TERMS)
         self._chars = _Terms.learn(chars, len(texts), MAX_CHAR_TERMS)
         matrix = self._weigh(words, chars, len(texts))
-        with threadpool_limits(limits=1):  # the order of sums must not hang on the number of threads
+        with one_thread():  # the order of sums must not hang on the number of threads
             self._components = _decompose(matrix, self.n_dims, self.seed)
         self._mark_fitted()
 
@@ -64,7 +64,7 @@ class TfidfEncoder:
         if not self.fitted:
             raise ModelError("tfidf encoder: not fitted; call fit(texts) first")
         matrix = self._weigh(_count_words(texts), _count_chars(texts), len(texts))
-        with threadpool_limits(limits=1):
+        with one_thread():
             projected = np.asarray(matrix @ self._components.T, dtype=np.float32)
         norm = np.linalg.norm(projected, axis=1, keepdims=True)
         # a text outside all kept directions leaves a tiny remainder that says nothing

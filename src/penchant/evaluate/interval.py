@@ -39,7 +39,7 @@ def bootstrap(values: Float64Array, *, n_bootstrap: int, seed: int, level: float
     >>> float(found.mean[0]), 0 <= found.low[0] < 0.5 < found.high[0] <= 1
     (0.5, np.True_)
     """
-    from threadpoolctl import threadpool_limits
+    from penchant.threads import one_thread
 
     n = len(values)
     if n == 0:
@@ -50,7 +50,7 @@ def bootstrap(values: Float64Array, *, n_bootstrap: int, seed: int, level: float
     rng = np.random.default_rng(seed)
     step = max(1, _BLOCK // n)
     means = []
-    with threadpool_limits(1, "blas"):  # sums of several threads would depend on their number
+    with one_thread("blas"):  # sums of several threads would depend on their number
         mean = _means(everyone, filled, there)[0]
         for start in range(0, n_bootstrap, step):
             b = min(step, n_bootstrap - start)

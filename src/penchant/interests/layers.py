@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 import scipy.sparse as sp
-from threadpoolctl import threadpool_limits
 
 from penchant.config import InterestsConfig
 from penchant.data import LAYERS, Events, InterestTree
@@ -29,6 +28,7 @@ from penchant.interests.forecast import Forecast, LayerReport, SmoothedShare
 from penchant.interests.learning import choose_form, draw_users, facts_of, fit_levels, observe, sample
 from penchant.interests.rules import RULES, apply_rule, bands
 from penchant.interests.windows import WINDOW_SHARE, History, cut_at, know
+from penchant.threads import one_thread
 
 __all__ = ["Forecast", "LayerReport", "assign_layers", "fit_forecast", "test_forecast"]
 
@@ -76,7 +76,7 @@ def fit_forecast(
         a model fitted on the windows that end before the last one begins, of a form chosen on those too; but the tree
         given has seen the last window. `test_forecast` on a log cut in two has no such help.
     """
-    with threadpool_limits(limits=1):  # sums in one order: the same bytes on any number of cores
+    with one_thread():  # sums in one order: the same bytes on any number of cores
         able = np.asarray(events.positive().n_by_user > config.horizon)
         history = History(events, text_membership)
         if int(able.sum()) > config.max_forecast_users:
@@ -115,7 +115,7 @@ def test_forecast(
         return None
     acting = test.positive().n_by_user >= config.horizon
     chosen = draw_users(acting & (train.n_by_user > 0), config.max_forecast_users, seed)
-    with threadpool_limits(limits=1):
+    with one_thread():
         history = History(train, text_membership)
         return _test(forecast, history, test.take(chosen[test.user_row]), tree, config, test.start)
 

@@ -6,7 +6,6 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 import scipy.sparse as sp
-from threadpoolctl import threadpool_limits
 
 from penchant.config import InterestsConfig
 from penchant.data import Events, IntArray, InterestTree, Items, Profiles
@@ -18,6 +17,7 @@ from penchant.interests.layers import assign_layers
 from penchant.interests.rules import apply_rule
 from penchant.interests.states import find_states
 from penchant.interests.windows import History, Knowledge, know
+from penchant.threads import one_thread
 
 CHUNK_POINTS = 500_000  # features of this many points at a time
 
@@ -72,7 +72,7 @@ def make_profiles(
     history = History(events, text_membership)
     if at is not None and events.clock == "time":
         history = history.before(np.nextafter(at, np.inf))
-    with threadpool_limits(limits=1):  # sums in one order: the same bytes on any number of cores
+    with one_thread():  # sums in one order: the same bytes on any number of cores
         known = know(history, tree, config, at)
         tables = [_level_points(known, forecast, level) for level in range(1, tree.n_levels + 1)]
     points = pl.concat(tables).sort(

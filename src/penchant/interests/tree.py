@@ -8,7 +8,6 @@ import json
 import numpy as np
 import polars as pl
 import scipy.sparse as sp
-from threadpoolctl import threadpool_limits
 
 from penchant.config import InterestsConfig
 from penchant.data import Events, FloatArray, IntArray, InterestTree, Items, ItemSpace, Parts, Vectors
@@ -26,6 +25,7 @@ from penchant.interests.membership import (
 )
 from penchant.interests.names import name_nodes
 from penchant.interests.neighbours import nearest_others
+from penchant.threads import one_thread
 
 N_TEMPERATURE_ITEMS = 2000
 N_NEIGHBOURS = 10  # neighbours that fix the temperature of membership
@@ -46,7 +46,7 @@ def build_tree(space: ItemSpace, items: Items, events: Events, config: Interests
     Returns:
         The tree. Items whose fused row is all zero stay unassigned (an empty membership row).
     """
-    with threadpool_limits(1):  # sums in one fixed order: the same bytes on any number of cores
+    with one_thread():  # sums in one fixed order: the same bytes on any number of cores
         return _build(space, items, item_weights(events, len(items)), config, seed)
 
 

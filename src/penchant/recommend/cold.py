@@ -61,9 +61,9 @@ def near_new_items(
     Returns:
         (n_users, n) item rows, nearest first, -1 where fewer; and (n_users, n_items) summed cosines.
     """
-    from threadpoolctl import threadpool_limits
+    from penchant.threads import one_thread
 
-    with threadpool_limits(1, "blas"):  # equal bytes on any number of threads
+    with one_thread("blas"):  # equal bytes on any number of threads
         likeness = np.asarray(np.asarray(past.matrix() @ vectors, np.float32) @ vectors.T, np.float32)
     likeness[:, n_users_of_item >= FEW_USERS] = -np.inf
     likeness[likeness <= 0] = -np.inf

@@ -120,7 +120,8 @@ class Blend:
 
     def fit(self, lessons: Sequence[Lesson], *, seed: int) -> None:
         from scipy.optimize import minimize
-        from threadpoolctl import threadpool_limits
+
+        from penchant.threads import one_thread
 
         n = len(self.signal_names) + len(ITEM_FEATURES)
         told = [lesson.hit.any(axis=1) for lesson in lessons]
@@ -142,7 +143,7 @@ class Blend:
             slope = ((np.exp(log_p) - hit).ravel() @ flat).astype(np.float64) + BLEND_L2 * w
             return value / len(hit), slope / len(hit)
 
-        with threadpool_limits(1, "blas"):  # sums of several threads would depend on their number
+        with one_thread("blas"):  # sums of several threads would depend on their number
             found = minimize(loss, np.zeros(n), jac=True, method="L-BFGS-B", options={"maxiter": 150})
         self.weights = (found.x / scale).astype(np.float32)
 

@@ -279,11 +279,11 @@ def place_in_leaves(membership: sp.csr_array, factors: FloatArray, text: FloatAr
     Returns:
         (n_items, n_leaves) CSR, a softmax over the cosines to the nearest leaves; empty without factors and text.
     """
-    from threadpoolctl import threadpool_limits
+    from penchant.threads import one_thread
 
     parts = [_unit(factors)] if text is None else [_unit(factors), text]
     vectors = _unit(np.concatenate(parts, axis=1))
-    with threadpool_limits(1, "blas"):  # equal bytes on any number of threads
+    with one_thread("blas"):  # equal bytes on any number of threads
         cosine = vectors @ _unit(np.asarray(membership.T @ vectors, np.float32)).T
     width = min(LEAVES_OF_ITEM, cosine.shape[1])
     leaf = np.argsort(-cosine, axis=1, kind="stable")[:, :width]
@@ -330,7 +330,7 @@ def _unit(values: FloatArray) -> FloatArray:
 
 def _alike(past: sp.csr_array, vectors: FloatArray) -> FloatArray:
     """(n_users, n_items) summed similarity of every item to the items of the past."""
-    from threadpoolctl import threadpool_limits
+    from penchant.threads import one_thread
 
-    with threadpool_limits(1, "blas"):  # equal bytes on any number of threads
+    with one_thread("blas"):  # equal bytes on any number of threads
         return np.asarray(np.asarray(past @ vectors, np.float32) @ vectors.T, np.float32)

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import threadpool_limits
 
 from penchant.config import RepresentConfig
 from penchant.data import FloatArray, Items, Vectors
 from penchant.represent.factors import unit_rows
+from penchant.threads import one_thread
 
 # A map from parts to a part is tried on every fifth item, and needs this many items that have both.
 N_FOLDS = 5
@@ -95,7 +95,7 @@ def impute(parts: list[Part]) -> list[FloatArray]:
         both, missing = known & has_source, ~known & has_source
         values = target.vectors.values.copy()
         if missing.any() and both.sum() >= MIN_PAIRS:
-            with threadpool_limits(limits=1):
+            with one_thread():
                 predict = fit_map(source[both].astype(np.float64), values[both].astype(np.float64))
                 guess = predict(source[missing].astype(np.float64))
             length = np.linalg.norm(guess, axis=1, keepdims=True)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from penchant.config import RepresentConfig
 from penchant.data import Events, Vectors
 from penchant.represent.factors import count_users, latest_liked, unit_rows
+from penchant.threads import one_thread
 
 
 def mean_vectors(events: Events, n_items: int, config: RepresentConfig, *, seed: int) -> Vectors | None:
@@ -25,7 +25,7 @@ def mean_vectors(events: Events, n_items: int, config: RepresentConfig, *, seed:
     if not enough.any():
         return None
     direction = np.random.default_rng(seed).standard_normal((liked.n_users, config.n_factors), dtype=np.float32)
-    with threadpool_limits(limits=1):
+    with one_thread():
         total = liked.matrix(n_items, binary=True).T @ direction
     mean = np.asarray(total / np.maximum(counts, 1)[:, None], np.float32)
     return Vectors(unit_rows(mean * enough[:, None]), f"mean of users (random projection, {config.n_factors})")

@@ -58,31 +58,31 @@ class Als:
 
     def fit(self, events: Events, n_items: int) -> None:
         """Time: rounds x entries x factors. Memory: (n_users + n_items) x factors float32."""
-        from threadpoolctl import threadpool_limits
+        from penchant.threads import one_thread
 
         matrix = events.matrix(n_items, binary=True)
         if matrix.nnz == 0:
             self.item_factors = np.zeros((n_items, self.settings["n_factors"]), np.float32)
             return
-        with threadpool_limits(1, "blas"):  # sums of several BLAS threads would depend on their number
+        with one_thread("blas"):  # sums of several BLAS threads would depend on their number
             solver = self._new_solver()
             solver.fit(sp.csr_matrix(matrix), show_progress=False)
         self.item_factors = np.ascontiguousarray(solver.item_factors, np.float32)
 
     def score(self, user_rows: IntArray, history: sp.csr_array) -> FloatArray:
         """Return (len(user_rows), n_items) float32; a user without a past gets zeros."""
-        from threadpoolctl import threadpool_limits
+        from penchant.threads import one_thread
 
-        with threadpool_limits(1, "blas"):
+        with one_thread("blas"):
             return np.asarray(self.user_factors(user_rows, history) @ self.item_factors.T, np.float32)
 
     def user_factors(self, user_rows: IntArray, history: sp.csr_array) -> FloatArray:
         """(len(user_rows), n_factors) float32, the least-squares answer to the given past."""
-        from threadpoolctl import threadpool_limits
+        from penchant.threads import one_thread
 
         if not self.item_factors.any():
             return np.zeros((len(user_rows), self.item_factors.shape[1]), np.float32)
-        with threadpool_limits(1, "blas"):
+        with one_thread("blas"):
             if self._solver is None or self._solver.item_factors is not self.item_factors:
                 self._solver = self._new_solver()
                 self._solver.item_factors = self.item_factors
@@ -91,12 +91,12 @@ class Als:
 
     def similar(self, item_rows: IntArray) -> sp.csr_array:
         """(len(item_rows), n_items) CSR: cosine of item factors, the nearest `n_neighbours` above zero."""
-        from threadpoolctl import threadpool_limits
+        from penchant.threads import one_thread
 
         norm = np.linalg.norm(self.item_factors, axis=1, keepdims=True)
         unit = np.divide(self.item_factors, norm, out=np.zeros_like(self.item_factors), where=norm > 0)
         step = max(1, BATCH_BYTES // (4 * max(1, len(unit))))
-        with threadpool_limits(1, "blas"):
+        with one_thread("blas"):
             blocks = [
                 top_neighbours(unit[rows] @ unit.T, rows, self.settings["n_neighbours"])
                 for rows in (item_rows[s : s + step] for s in range(0, len(item_rows), step))

@@ -120,9 +120,10 @@ class Ease:
 def _invert(gram: FloatArray) -> FloatArray:
     """Invert a symmetric positive definite matrix in place (Cholesky); needs no second matrix of its size."""
     from scipy.linalg import lapack
-    from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(1, "blas"):
+    from penchant.threads import one_thread
+
+    with one_thread("blas"):
         factor, failed = lapack.spotrf(gram, lower=1, clean=1, overwrite_a=1)
         if not failed:
             factor, failed = lapack.spotri(factor, lower=1, overwrite_c=1)

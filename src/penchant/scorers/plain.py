@@ -58,7 +58,8 @@ class Plain:
         """Memory: n_clusters x (words + n_items) float32."""
         from sklearn.cluster import KMeans
         from sklearn.exceptions import ConvergenceWarning
-        from threadpoolctl import threadpool_limits
+
+        from penchant.threads import one_thread
 
         history = events.matrix(n_items, binary=True)
         self.item_words = self._item_words(history, n_items)
@@ -73,7 +74,7 @@ class Plain:
             draw = np.random.default_rng(self.seed).choice(len(known), MAX_FIT_USERS, replace=False)
             part = rows[np.sort(draw)]
         n_distinct = min(self.n_clusters, part.shape[0])
-        with threadpool_limits(1), warnings.catch_warnings():
+        with one_thread(), warnings.catch_warnings():
             # fewer different users than clusters: the spare centroids repeat others and attract nobody
             warnings.simplefilter("ignore", ConvergenceWarning)
             found = KMeans(n_distinct, n_init=1, max_iter=20, random_state=self.seed).fit(_for_kmeans(part))

@@ -52,9 +52,10 @@ class Clustering:
 def kmeans(rows: FloatArray, n_clusters: int, seed: int) -> IntArray:
     """Lloyd's k-means, 16 k-means++ starts, one thread (the order of sums, so the bytes, would change with threads)."""
     from sklearn.cluster import KMeans
-    from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(limits=1):
+    from penchant.threads import one_thread
+
+    with one_thread():
         labels = KMeans(n_clusters, n_init=16, random_state=seed).fit(rows).labels_
     return np.asarray(labels, np.int32)
 
@@ -123,11 +124,11 @@ def assign(centroids: FloatArray, rows: FloatArray) -> IntArray:
             f"segments: rows must have {centroids.shape[1]} columns, as the centroids. Got {rows.shape[1]}; "
             "make them with the same tree and the segments' row_weights"
         )
-    from threadpoolctl import threadpool_limits
+    from penchant.threads import one_thread
 
     centres = centroids.astype(np.float64)
     half = 0.5 * np.einsum("ij,ij->i", centres, centres)
-    with threadpool_limits(limits=1):
+    with one_thread():
         for start in range(0, len(rows), _CHUNK):
             part = rows[start : start + _CHUNK]
             near = np.argmin(half - part.astype(np.float64) @ centres.T, axis=1)

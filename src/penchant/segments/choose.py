@@ -122,9 +122,9 @@ def _deal(n: int, rng: np.random.Generator) -> tuple[Rows, Rows]:
 
 def _distances(rows: FloatArray) -> FloatArray:
     """(n, n) cosine distances of unit rows, computed once for all candidates."""
-    from threadpoolctl import threadpool_limits
+    from penchant.threads import one_thread
 
-    with threadpool_limits(limits=1):
+    with one_thread():
         out = np.clip(1.0 - rows @ rows.T, 0.0, 2.0)
     np.fill_diagonal(out, 0.0)
     return np.asarray(out, np.float32)

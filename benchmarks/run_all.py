@@ -1,0 +1,32 @@
+"""Every benchmark that needs no outside data, one after the other: `make bench`.
+
+Heavy: about half an hour on two cores. The figures on real logs need the logs: see real_logs.py.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+RUNS = (
+    ("repeat.py",),
+    ("truth.py", "--seeds", "10,11,12"),
+    ("plain_world.py", "--levels", "middle", "--seeds", "10,11,12"),
+    ("layers.py", "--world", "middle"),
+    ("trees.py", "--quick"),
+    ("encoders.py", "--n", "1500"),
+    ("affinity_cost.py",),
+)
+
+
+def main() -> None:
+    """Run each script; stop at the first that fails."""
+    for script, *arguments in RUNS:
+        print(f"\n=== {script} {' '.join(arguments)}", flush=True)
+        subprocess.run([sys.executable, str(HERE / script), *arguments], check=True)
+
+
+if __name__ == "__main__":
+    main()
