@@ -202,14 +202,14 @@ def measure(level: str, seed: int, size: dict[str, int], language: str) -> dict[
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--levels", nargs="+", default=["easy", "middle", "hard"])
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=lambda text: [int(s) for s in text.split(",")], default=[0, 1, 2])
     parser.add_argument("--users", type=int, default=2000)
     parser.add_argument("--items", type=int, default=3000)
     parser.add_argument("--language", choices=["en", "zh"], default="en")
     args = parser.parse_args()
     size = {"n_users": args.users, "n_items": args.items}
     for level in args.levels:
-        runs = [measure(level, seed, size, args.language) for seed in range(args.seeds)]
+        runs = [measure(level, seed, size, args.language) for seed in args.seeds]
         print(f"\n{level} ({args.language}, {args.users} users, {args.items} items)")
         for name in runs[0]:
             scores = [run[name] for run in runs]
