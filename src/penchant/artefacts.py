@@ -139,10 +139,12 @@ def _written_beside(target: Path) -> Iterator[Path]:
         if target.exists():
             target.rename(old)
         beside.rename(target)
-    except OSError as error:
+    except (OSError, pl.exceptions.PolarsError) as error:  # Polars reports a full disk as an error of its own
         if old.exists() and not target.exists():
             old.rename(target)
-        raise OutputError(f"{target}: can't be written ({error.strerror or error}); nothing was changed") from error
+        raise OutputError(
+            f"{target}: can't be written ({getattr(error, 'strerror', None) or error}); nothing was changed"
+        ) from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)

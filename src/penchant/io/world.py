@@ -132,9 +132,9 @@ def write_world(world: World, out_dir: str | Path) -> Path:
         if out.exists():
             shutil.rmtree(out)
         beside.rename(out)
-    except OSError as error:
+    except (OSError, pl.exceptions.PolarsError) as error:  # Polars reports a full disk as an error of its own
         shutil.rmtree(beside, ignore_errors=True)
-        raise OutputError(f"{out}: can't be written ({error.strerror or error})") from None
+        raise OutputError(f"{out}: can't be written ({getattr(error, 'strerror', None) or error})") from None
     except BaseException:
         shutil.rmtree(beside, ignore_errors=True)
         raise
