@@ -26,11 +26,15 @@ class Ran:
 
 
 @pytest.fixture
-def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
+def cli(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Ran]:
     """Run `penchant ...` in this process."""
+    cache = tmp_path_factory.getbasetemp() / "cache"
 
     def run(*arguments: object) -> Ran:
         monkeypatch.setattr(sys, "argv", ["penchant", *map(str, arguments)])
+        monkeypatch.setenv("PENCHANT_CACHE", str(cache))  # never the cache of whoever runs the tests
         capsys.readouterr()
         try:
             main()

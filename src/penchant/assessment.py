@@ -189,8 +189,10 @@ def segments_after(model: Model, split: Split) -> pl.DataFrame:
         "worth_low": worth.low,
         "worth_high": worth.high,
         "random_partitions_beaten": worth.beaten,
+        "stability_ari": model.segments.facts.get("stability"),
         **asdict(shape_scores(rows.values, labels)),
     }
+    del figures["n_clusters"]  # the same as n_segments
     return pl.DataFrame(
         {"figure": list(figures), "value": list(figures.values())}, schema_overrides={"value": pl.Float64}
     )
@@ -222,7 +224,7 @@ def _notes(ranking: pl.DataFrame, layers: LayerReport | None, facts: dict[str, A
         metric = f"ndcg@{facts['k']}"
         ours = float(ranking.filter(pl.col("method") == OURS)[metric][0])
         best = others.sort(metric, descending=True, maintain_order=True).row(0, named=True)
-        verdict = "above" if ours > best[metric] else "BELOW"
+        verdict = "above" if ours > best[metric] else "BELOW" if ours < best[metric] else "level with"
         notes.append(
             f"{OURS} ({facts['chosen']}) {metric} {ours:.4f}: "
             f"{verdict} the best peer, {best['method']} {best[metric]:.4f}"

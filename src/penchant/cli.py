@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -48,7 +49,12 @@ Columns = Annotated[
 OnError = Annotated[str | None, typer.Option("--on-error", metavar="stop|drop", help="what to do with bad rows")]
 Layout = Annotated[str | None, typer.Option("--layout", metavar="long|wide", help="wide = a user-by-item matrix")]
 Seed = Annotated[int | None, typer.Option("--seed", help="same seed, data and settings give the same bytes")]
-Cache = Annotated[Path | None, typer.Option("--cache", help="folder that keeps text vectors between fits")]
+Cache = Annotated[
+    Path | None,
+    typer.Option(
+        "--cache", envvar="PENCHANT_CACHE", help="folder that keeps text vectors between fits (~/.cache/penchant)"
+    ),
+]
 
 
 def _print_version(wanted: bool) -> None:
@@ -325,7 +331,17 @@ def _write(table: Any, out: Path) -> None:
 def _run(quiet: bool, cache: Path | None) -> Any:
     from penchant.config import RunOptions
 
-    return RunOptions(progress=not quiet, cache_dir=cache)
+    return RunOptions(progress=not quiet, cache_dir=cache or _own_cache())
+
+
+def _own_cache() -> Path | None:
+    """The user's cache folder, or none where it can't be written (a container without a home, say)."""
+    folder = Path.home() / ".cache" / "penchant"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return folder if os.access(folder, os.W_OK) else None
 
 
 def _config(

@@ -117,7 +117,6 @@ def fit_log(log: Log, config: Config, run: RunOptions) -> Model:
         facts={
             **log.facts,
             "encoder": encoder.name if text is not None and encoder is not None else "none (no item has a text)",
-            "encoder_reason": str(getattr(encoder, "reason", "") or ""),
             "data_fingerprint": fingerprint(events.table, items.table),
             "n_events": len(events),
             "n_users": events.n_users,

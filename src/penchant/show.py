@@ -89,7 +89,7 @@ def model_facts(model: Model, out: Path) -> dict[str, Any]:
         "n_events": model.facts["n_events"],
         "clock": model.clock,
         "encoder": model.facts["encoder"],
-        "encoder_reason": model.facts["encoder_reason"],
+        "encoder_reason": getattr(model.encoder, "reason", ""),  # told, not saved: it depends on what was cached
         "n_interests": leaves,
         "n_top_interests": len(model.tree.rows_of_level(1)),
         "layer_method": model.forecast.method_used,
