@@ -44,7 +44,7 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], 
     for name in columns:
         out.add_column(escape(name), justify="right" if name in right else "left", overflow="fold")
     for row in rows:
-        out.add_row(*(escape(_cell(v)) for v in row))
+        out.add_row(*(escape(cell(v)) for v in row))
     _console().print(out)
 
 
@@ -191,9 +191,14 @@ def evaluation(result: Evaluation) -> None:
         _console().print(f"- {escape(line)}", soft_wrap=True)
 
 
-def _cell(value: object) -> str:
+def cell(value: object, *, yes: str = "yes", no: str = "no") -> str:
+    """One value as a person reads it; the page and the terminal share this rule.
+
+    >>> cell(0.12345), cell(1234), cell(None), cell(True)
+    ('0.1235', '1,234', '', 'yes')
+    """
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return yes if value else no
     if isinstance(value, float):
         return f"{value:,.4f}" if abs(value) < 100 else f"{value:,.0f}"
     if isinstance(value, int):

@@ -6,6 +6,7 @@ import json
 import os
 import uuid
 from datetime import UTC, datetime
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from penchant.errors import OutputError
 from penchant.evaluate.table import brief
 from penchant.report import collect
 from penchant.report.words import Language, words
+from penchant.show import cell
 
 if TYPE_CHECKING:
     from penchant.model import Model
@@ -53,7 +55,7 @@ def render(model: Model, *, evaluation: Path | None = None, language: Language =
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["pct"] = lambda value: f"{value:.0%}"
     environment.filters["num"] = lambda value: f"{value:,.3f}" if isinstance(value, float) else f"{value:,}"
-    environment.filters["cell"] = _cell
+    environment.filters["cell"] = partial(cell, yes="✓", no="–")
     settings = model.config.interests
     t = {
         key: text.format(
@@ -130,13 +132,3 @@ def _plotly() -> str:
 
     script: str = get_plotlyjs()
     return script
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, bool):
-        return "✓" if value else "–"
-    if isinstance(value, float):
-        return f"{value:,.4f}" if abs(value) < 100 else f"{value:,.0f}"
-    if isinstance(value, int):
-        return f"{value:,}"
-    return "" if value is None else str(value)
