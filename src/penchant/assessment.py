@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import scipy.sparse as sp
 
 from penchant.config import Config, RunOptions
 from penchant.data import Log
@@ -21,11 +20,12 @@ from penchant.evaluate.split import Split, split_by_time
 from penchant.evaluate.table import brief, compare
 from penchant.interests.forecast import LayerReport
 from penchant.interests.layers import test_forecast as test_layers
+from penchant.interests.past import leaf_shares
 from penchant.io import read_log, write_table
 from penchant.model import Model
 from penchant.pipeline import fit_log, place_text_events
 from penchant.scorers import SCORERS
-from penchant.segments import measure_worth, share_matrix, user_rows
+from penchant.segments import measure_worth, user_rows
 
 OURS = "penchant"
 
@@ -168,8 +168,8 @@ def evaluate_log(log: Log, peers: Sequence[str], config: Config, run: RunOptions
 
 
 def segments_after(model: Model, split: Split) -> pl.DataFrame:
-    """Judge the segments found before the cut: their shape, and how much better than random partitions of equal sizes
-    they tell which interests the same users touch after it.
+    """Judge the segments found before the cut: their shape, and how much more alike their members are in what they take
+    after it than the members of random partitions of equal sizes.
 
     Returns:
         figure, value: one row a figure.
@@ -177,11 +177,7 @@ def segments_after(model: Model, split: Split) -> pl.DataFrame:
     n_users, tree = len(model.user_ids), model.tree
     labels = model.segments.segment_row
     rows = user_rows(model.profiles, tree, n_users, model.config.segments)
-    shares = share_matrix(model.profiles, tree, n_users)[:, : tree.n_leaves]
-    after = sp.csr_array(split.test.matrix(len(model.items), binary=True) @ tree.membership)
-    total = np.asarray(after.sum(axis=1)).ravel()
-    after.data = after.data / np.repeat(np.where(total > 0, total, 1.0), np.diff(after.indptr)).astype(np.float32)
-    worth = measure_worth(labels, shares, next_shares=after, seed=model.config.seed)
+    worth = measure_worth(labels, leaf_shares(split.test, tree), in_sample=False, seed=model.config.seed)
     figures: dict[str, float | None] = {
         "n_segments": float(model.segments.table.height),
         "unassigned_share": float((labels < 0).mean()),

@@ -349,6 +349,18 @@ class Profiles:
 
 
 @dataclass(frozen=True)
+class PastShares:
+    """The log seen from an earlier moment.
+
+    before: (n_users, n_nodes) each user's share of every interest then; shares of one level sum to 1 or 0.
+    after: (n_users, n_leaves) how each user's later liked items spread over the leaves; rows sum to 1 or 0.
+    """
+
+    before: sp.csr_array
+    after: sp.csr_array
+
+
+@dataclass(frozen=True)
 class Segments:
     """Users with a like mix of interests.
 

@@ -20,6 +20,7 @@ from penchant.data import Events, InterestTree, Log, Vectors
 from penchant.encode import encode_items, make_encoder
 from penchant.errors import DataError
 from penchant.interests.layers import fit_forecast
+from penchant.interests.past import past_shares
 from penchant.interests.profiles import make_profiles
 from penchant.interests.tree import assign_by_text, build_tree
 from penchant.io import read_log
@@ -86,7 +87,8 @@ def fit_log(log: Log, config: Config, run: RunOptions) -> Model:
         forecast = fit_forecast(events, tree, config.interests, seed=seed, text_membership=text_membership)
         profiles = make_profiles(events, items, tree, forecast, config.interests, text_membership=text_membership)
     with step("finding segments"):
-        segments = segment_users(profiles, tree, events.n_users, config.segments, seed=seed)
+        past = past_shares(events, tree, config.interests, text_membership=text_membership)
+        segments = segment_users(profiles, tree, events.n_users, config.segments, seed=seed, past=past)
     with step("training the recommender"):
         recommender = fit_recommender(
             events,

@@ -142,14 +142,20 @@ def test_noise_of_a_perfect_forecast_falls_with_points() -> None:
 
 
 def test_outcomes_by_hand() -> None:
-    after = log_of([(0, 0, 1.0, 1.0), (0, 1, 2.0, -1.0), (0, 2, 3.0, 1.0), (0, 1, 4.0, 1.0), (1, 0, 1.0, 1.0)])
-    found = read_outcomes(after, np.array([0, 1, -1]), 2, horizon=2)
-    assert found.acting.tolist() == [True, False]  # user 1 acts once; the negative event is no liking
-    assert found.hits(np.array([0, 0, 1]), np.array([0, 1, 0])).tolist() == [
-        1,
-        0,
-        0,
-    ]  # the third liked event is too late
+    after = log_of([(0, 0, 1.0, 1.0), (0, 2, 3.0, 1.0), (0, 1, 4.0, 1.0), (1, 0, 1.0, 1.0)])
+    found = read_outcomes(after, np.array([0, 1, 0]), 2, horizon=2)
+    assert found.acting.tolist() == [True, False]  # user 1 acts once
+    hits = found.hits(np.array([0, 0, 1]), np.array([0, 1, 0]))
+    assert hits.tolist() == [2, 0, 0]  # the third event is too late
+
+
+def test_events_that_can_not_be_told_are_no_sign_against_an_interest() -> None:
+    tree = tree_of(np.eye(2)[[0, 1, 0]], [0, 0])  # nobody had met item 2 before the cut, and it has no text
+    before = log_of([(0, 0, 1.0, 1.0), (0, 1, 2.0, 1.0)])
+    after = log_of([(0, 2, 3.0, 1.0), (0, 0, 4.0, 1.0), (0, 1, 5.0, -1.0), (0, 1, 6.0, 1.0)])
+    told = know(History(before), tree, CONFIG).told(after)
+    assert told.item_row.tolist() == [0, 1]
+    assert (told.time / DAY_S).tolist() == [4.0, 6.0]
 
 
 def test_windows_lie_in_the_log_and_end_after_they_begin() -> None:

@@ -60,7 +60,7 @@ def test_number_of_plain_groups_is_found(n: int) -> None:
     assert choice.n_segments == n
     assert [c.n_segments for c in choice.candidates] == list(range(2, min(7, 3 * n) + 1))
     best = choice.candidates[n - 2]
-    assert best.score == pytest.approx(best.stability * best.separation)
+    assert best.score == pytest.approx(best.stability**1.5 * best.separation)
 
 
 def test_number_is_chosen_on_a_sample_of_a_large_log() -> None:
@@ -129,16 +129,42 @@ def test_worth_of_a_random_partition_is_one() -> None:
     assert not worth.passes.any()
 
 
-def test_worth_on_next_events_sees_what_did_not_last() -> None:
+def test_worth_on_later_events_sees_what_did_not_last() -> None:
     labels = np.repeat([0, 1], 100).astype(np.int32)
     now = sp.csr_array(np.repeat(np.eye(2, dtype=np.float32), 100, axis=0))
     later = sp.csr_array(np.random.default_rng(0).permutation(now.toarray()))
     assert measure_worth(labels, now, n_random=20).passes.all()
-    out = measure_worth(labels, now, next_shares=later, n_random=20)
+    out = measure_worth(labels, later, in_sample=False, n_random=20)
     assert not out.in_sample
     assert not out.passes.any()
-    lasting = measure_worth(labels, now, next_shares=now, n_random=20)
-    assert lasting.passes.all()
+
+
+def test_users_without_later_events_do_not_count() -> None:
+    later = np.repeat(np.eye(2, dtype=np.float32), 50, axis=0)
+    later[[3, 60]] = 0
+    worth = measure_worth(np.repeat([0, 1], 50).astype(np.int32), sp.csr_array(later), in_sample=False, n_random=20)
+    assert worth.n_users == 98
+    assert worth.passes.all()
+
+
+def test_a_number_that_tells_nothing_of_later_is_not_chosen() -> None:
+    """Four groups by their rows, but only the two pairs of groups go on to differ."""
+    rng = np.random.default_rng(0)
+    group = np.repeat(np.arange(4), 60)
+    rows = np.eye(4)[group] + 0.5 * np.eye(4)[group ^ 1] + rng.normal(0, 0.1, (240, 4))
+    rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    pair = sp.csr_array(np.eye(2, dtype=np.float32)[group // 2])
+    four = sp.csr_array(np.eye(4, dtype=np.float32)[group])
+    found = {
+        name: choose_n(rows, "kmeans", max_segments=8, max_users=1000, seed=0, later=later)
+        for name, later in (("pair", pair), ("four", four))
+    }
+    assert found["four"].n_segments == 4
+    assert found["pair"].n_segments == 2
+    assert found["pair"].separation_is.startswith("nats")
+    assert found["pair"].candidates[0].separation == pytest.approx(np.log(2), abs=0.05)
+    few = choose_n(rows, "kmeans", max_segments=8, max_users=1000, seed=0, later=sp.csr_array((240, 2)))
+    assert few.separation_is.startswith("mean silhouette")
 
 
 def test_worth_needs_the_same_users() -> None:

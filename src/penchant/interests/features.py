@@ -24,15 +24,13 @@ Array = npt.NDArray[np.float64]
 class Crowd:
     """What all users together say of the interests of one level at one moment.
 
-    share: (n_columns,) share of all liked touches. recent_share: (n_columns,) share of the latest liked events that
-    fell on items of each interest known before them; sums to `known`. known: share of the latest liked events that fell
-    on items already placed in the tree; the others can touch nothing. nearness: (n_columns, n_columns) rows sum to 1:
-    where the other touches of those who touch a row's interest go.
+    share: (n_columns,) share of all liked touches. recent_share: (n_columns,) the same of the latest events on items
+    that were placed in the tree before them. nearness: (n_columns, n_columns) rows sum to 1: where the other touches of
+    those who touch a row's interest go.
     """
 
     share: Array
     recent_share: Array
-    known: float
     nearness: Array
 
 
@@ -49,26 +47,25 @@ def read_crowd(points: AffinityPoints, before: Events, home: IntArray, placed: B
     n = points.n_columns
     user, column, liked = table["user_row"].to_numpy(), table["column"].to_numpy(), liked_count(table)
     share = (np.bincount(column, liked, n) + 1.0) / (liked.sum() + n)
-    recent_share, known = _latest_shares(before.positive(), home, placed, share)
+    recent_share = _latest_shares(before.positive(), home, placed, share)
     total = np.bincount(user, liked, points.n_users)[user]
     rows = sp.csr_array((liked / np.maximum(total, 1.0), (user, column)), shape=(points.n_users, n))
     together = (rows.T @ rows).toarray()
     np.fill_diagonal(together, 0.0)
     together += PRIOR_SHARE * share
-    return Crowd(share, recent_share, known, together / together.sum(axis=1, keepdims=True))
+    return Crowd(share, recent_share, together / together.sum(axis=1, keepdims=True))
 
 
-def _latest_shares(liked: Events, home: IntArray, placed: BoolArray, share: Array) -> tuple[Array, float]:
-    """Where the last fifth of the liked events went, seen from its start."""
+def _latest_shares(liked: Events, home: IntArray, placed: BoolArray, share: Array) -> Array:
+    """Where the last fifth of the liked events went, seen from its start; events that can't be told are left out."""
     start = int(len(liked) * (1 - LATEST_SHARE))
     known_item = placed.copy()
     known_item[liked.item_row[:start]] = True
     item = liked.item_row[start:]
     column = home[item]
-    hit = known_item[item] & (column >= 0)
-    known = (hit.sum() + 1.0) / (len(item) + 1.0)
-    counts = np.bincount(column[hit], minlength=len(share)) + len(share) * share
-    return counts / counts.sum() * known, float(known)
+    told = known_item[item] & (column >= 0)
+    counts = np.bincount(column[told], minlength=len(share)) + len(share) * share
+    return np.asarray(counts / counts.sum())
 
 
 def liked_count(table: pl.DataFrame) -> Array:
@@ -139,7 +136,7 @@ def measure_features(
     table = points.table
     column = table["column"].to_numpy()
     liked = liked_count(table)
-    horizon, known = config.horizon, crowd.known
+    horizon = config.horizon
     day = DAY_S if points.clock == "time" else 1.0
 
     def of(name: str) -> Array:
@@ -165,14 +162,14 @@ def measure_features(
     entropy = user_totals(points, -all_share * np.log(all_share))
     return np.column_stack(
         [
-            chance_logit(known * all_share, horizon),
-            chance_logit(known * recent_share, horizon),
-            chance_logit(known * (0.9 * long_share + 0.1 * all_share), horizon),
-            chance_logit(known * (0.9 * short_share + 0.1 * all_share), horizon),
+            chance_logit(all_share, horizon),
+            chance_logit(recent_share, horizon),
+            chance_logit(0.9 * long_share + 0.1 * all_share, horizon),
+            chance_logit(0.9 * short_share + 0.1 * all_share, horizon),
             chance_logit(crowd.recent_share[column], horizon),
-            chance_logit(known * near, horizon),
-            chance_logit(known * parent_share, horizon),
-            np.log(crowd.recent_share[column] / (known * crowd_share)),
+            chance_logit(near, horizon),
+            chance_logit(parent_share, horizon),
+            np.log(crowd.recent_share[column] / crowd_share),
             np.log1p(liked),
             np.log1p(days),
             days / np.maximum(user_totals(points, days), 1.0),

@@ -1,8 +1,8 @@
 """Layers as forecasts: learn from the log's own past how likely a user comes back to an interest, and prove it.
 
-For cuts in the past: features of (user, interest) before the cut; outcome = any of the user's next H liked item events
-touches it. One small model a level gives `probability`; two thresholds make layers of it. The forecast is conditional
-on the user acting: only users with at least H events after a cut are counted.
+For cuts in the past: features of (user, interest) before the cut; outcome = any of the user's next H liked events on
+items that the tree can place touches it. One small model a level gives `probability`; two thresholds make layers of it.
+The forecast is conditional on the user acting: only users with at least H such events after a cut are counted.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def test_forecast(
         seed: draws the users tested where there are more than `max_forecast_users`.
         text_membership: of the text events of `train`.
     Returns:
-        None where fewer than 10 users have points and at least H liked item events in `test`.
+        None where fewer than 10 users have points and at least H liked events in `test` on items of the tree.
     """
     if not len(test) or not len(train):
         return None
@@ -127,6 +127,7 @@ def _test(
     forecast: Forecast, train: History, test: Events, tree: InterestTree, config: InterestsConfig, cut: float
 ) -> LayerReport | None:
     known = know(train, tree, config, cut)
+    test = known.told(test)
     tables: dict[str, list[pl.DataFrame]] = {"methods": [], "layers": []}
     finest: dict[str, Any] = {}
     for level in range(1, tree.n_levels + 1):

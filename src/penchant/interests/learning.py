@@ -94,9 +94,8 @@ def draw_users(able: BoolArray, n: int, seed: int) -> BoolArray:
 
 
 def observe(known: Knowledge, after: Events, level: int) -> Observed:
-    """Points of the acting users at a cut, and what the events after it did with them."""
-    home = np.where(known.placed, known.home(level), -1).astype(np.int32)
-    outcome = read_outcomes(after, home, known.points[level].n_columns, known.config.horizon)
+    """Points of the acting users at a cut, and what the events after it (`known.told`) did with them."""
+    outcome = read_outcomes(after, known.home(level), known.points[level].n_columns, known.config.horizon)
     points, features = known.features(level, known.crowd(level), outcome.acting)
     hits = outcome.hits(points.table["user_row"].to_numpy(), points.table["column"].to_numpy())
     return Observed(points, features, hits)
@@ -107,8 +106,8 @@ def sample(history: History, tree: InterestTree, config: InterestsConfig, seed: 
     out = {level: Samples() for level in range(1, tree.n_levels + 1)}
     for number, window in enumerate(place_windows(history.events)):
         known = know(history.before(window.cut), tree, config, window.cut)
-        after = history.events.between(window.cut, window.end)
-        acting = np.asarray(after.positive().n_by_user >= config.horizon)
+        after = known.told(history.events.between(window.cut, window.end))
+        acting = np.asarray(after.n_by_user >= config.horizon)
         n_points = int(acting[known.points[tree.n_levels].table["user_row"].to_numpy()].sum())
         if n_points > MAX_WINDOW_POINTS:
             n_kept = int(acting.sum() * MAX_WINDOW_POINTS / n_points)

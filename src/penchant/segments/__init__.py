@@ -10,10 +10,10 @@ import polars as pl
 import scipy.sparse as sp
 
 from penchant.config import SegmentsConfig
-from penchant.data import FloatArray, IntArray, InterestTree, Parts, Profiles, Segments
+from penchant.data import FloatArray, IntArray, InterestTree, Parts, PastShares, Profiles, Segments
 from penchant.errors import ModelError
 from penchant.segments.algorithms import Clustering, assign, cluster
-from penchant.segments.choose import Choice, choose_n
+from penchant.segments.choose import MIN_LATER_USERS, Choice, choose_n
 from penchant.segments.exemplars import cohesion, exemplars
 from penchant.segments.names import node_names, segment_names, segment_traits
 from penchant.segments.rows import UserRows, rows_of_shares, share_matrix, user_rows, with_parents
@@ -35,7 +35,13 @@ _FLOOR_USERS = 10_000  # users of the shuffled log that the floor of worth is me
 
 
 def segment_users(
-    profiles: Profiles, tree: InterestTree, n_users: int, config: SegmentsConfig, *, seed: int
+    profiles: Profiles,
+    tree: InterestTree,
+    n_users: int,
+    config: SegmentsConfig,
+    *,
+    seed: int,
+    past: PastShares | None = None,
 ) -> Segments:
     """Group users by their mix of interests.
 
@@ -44,6 +50,8 @@ def segment_users(
     Args:
         profiles: interest points at every level. tree: the tree they speak of.
         n_users: users of the log, with or without points.
+        past: the same log seen from an earlier moment. Number and worth are then judged on the events after it: the
+            worth by placing the users by what was known at that moment (the centres have seen all events).
     Returns:
         Segments; `facts` tell how the number was chosen, stability, separation, worth and the unassigned share.
     Raises:
@@ -51,16 +59,24 @@ def segment_users(
     """
     shares = share_matrix(profiles, tree, n_users)
     rows = rows_of_shares(shares, tree, config)
+    if past is not None and np.count_nonzero(np.diff(past.after.indptr)) < MIN_LATER_USERS:
+        past = None
+    earlier = None if past is None else rows_of_shares(past.before, tree, config, weights=rows.weights).values
     choice = choose_n(
-        rows.values,
+        rows.values if earlier is None else earlier,
         config.method,
         max_segments=config.max_segments,
         max_users=config.n_choice_users,
         seed=seed,
         given=None if config.n_segments == "auto" else config.n_segments,
+        later=None if past is None else past.after,
     )
     found = cluster(rows.values, config.method, choice.n_segments, seed=seed)
-    worth = _worth(found, shares, tree, config, seed)
+    if past is None or earlier is None:
+        worth = _worth_in_sample(found, shares, tree, config, seed)
+    else:
+        placed = assign(found.centroids, earlier)
+        worth = measure_worth(placed, past.after, in_sample=False, n_random=config.n_random, seed=seed)
     table = _table(found, rows.values, shares, tree, worth, config)
     return Segments(found.labels, table, found.centroids, _facts(found, choice, worth, config), rows.weights)
 
@@ -109,7 +125,9 @@ def segments_from_parts(parts: Parts) -> Segments:
         ) from None
 
 
-def _worth(found: Clustering, shares: sp.csr_array, tree: InterestTree, config: SegmentsConfig, seed: int) -> Worth:
+def _worth_in_sample(
+    found: Clustering, shares: sp.csr_array, tree: InterestTree, config: SegmentsConfig, seed: int
+) -> Worth:
     """Measure worth in sample, against the floor that the same procedure reaches where nothing is to be found."""
     leaves = sp.csr_array(shares[:, : tree.n_leaves])
     if found.n_clusters < 2:
@@ -132,6 +150,7 @@ def _facts(found: Clustering, choice: Choice, worth: Worth, config: SegmentsConf
         "n_segments": found.n_clusters,
         "n_asked": found.n_asked,
         "rule": choice.rule,
+        "separation_is": choice.separation_is,
         "n_choice_users": choice.n_users,
         "candidates": candidates,
         "stability": chosen["stability"] if chosen else None,

@@ -3,7 +3,8 @@
 For each user, the other members' mean shares predict the user's own; the surprise is the cross-entropy in nats, a
 proper score (Gneiting & Raftery 2007). The same is done for random partitions of equal sizes. Worth = exp(surprise
 under random partitions - surprise under the segments): the factor by which the segment narrows down the interests one
-has to guess among (a ratio of perplexities); 1 = no better than chance. A user's own row never predicts itself.
+has to guess among (a ratio of perplexities); 1 = no better than chance. A user's own row never predicts itself. Shares
+of events after those that the segments were made from tell whether members stay alike.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ MAX_USERS = 50_000
 class Worth:
     """Ratio to random partitions, overall and by segment, with 95 % intervals over users.
 
-    beaten: share of random partitions that the segments beat. in_sample: outcome and segments come from the same
+    beaten: share of random partitions that the segments beat. in_sample: shares and segments come from the same
     events, so the ratio flatters. floor: what a segment's lower bound must be above to pass; in sample it should be
-    what the same procedure gets where there is nothing to find (`shuffled_shares`), on next events 1 is right.
+    what the same procedure gets where there is nothing to find (`shuffled_shares`), on later events 1 is right.
     by_segment, low_by_segment: (n_segments,). passes: (n_segments,).
     """
 
@@ -55,9 +56,9 @@ class Worth:
             "in_sample": self.in_sample,
             "n_users": self.n_users,
             "n_passing": int(self.passes.sum()),
-            "note": "measured on the events the segments were made from; next events give a lower, truer figure"
+            "note": "measured on the events the segments were made from; later events give a lower, truer figure"
             if self.in_sample
-            else "measured on events after those the segments were made from",
+            else "measured on events after those the users were placed by",
         }
 
 
@@ -65,7 +66,7 @@ def measure_worth(
     labels: IntArray,
     shares: sp.csr_array,
     *,
-    next_shares: sp.csr_array | None = None,
+    in_sample: bool = True,
     floor: float = 1.0,
     n_random: int = 100,
     seed: int = 0,
@@ -76,9 +77,8 @@ def measure_worth(
 
     Args:
         labels: (n_users,) segment of each user, -1 = unassigned (left out).
-        shares: (n_users, n_leaves) what the segments know: shares by leaf, rows sum to 1 (or 0).
-        next_shares: the same from later events, to be predicted; users without any are left out. None: `shares`
-            themselves are predicted, each user's from the others'.
+        shares: (n_users, n_leaves) shares by leaf, rows sum to 1 or 0; users without any are left out.
+        in_sample: say whether the users were placed by these very shares.
         floor: a segment passes only above this ratio.
     Raises:
         DataError: shapes do not agree.
@@ -88,25 +88,22 @@ def measure_worth(
     >>> made.ratio > 1.7, made.beaten, made.passes.tolist()
     (True, 1.0, [True, True])
     """
-    outcome = shares if next_shares is None else next_shares
-    if len(labels) != shares.shape[0] or outcome.shape != shares.shape:
+    if len(labels) != shares.shape[0]:
         raise DataError(
-            f"measure_worth: labels, shares and next_shares must speak of the same users and leaves. "
-            f"Got {len(labels)} labels, {shares.shape} and {outcome.shape}"
+            f"measure_worth: labels and shares must speak of the same users. Got {len(labels)} labels and "
+            f"{shares.shape[0]} rows of shares; take both from one log"
         )
     rng = np.random.default_rng(seed)
     n_segments = int(labels.max(initial=-1)) + 1
-    users = np.flatnonzero((labels >= 0) & (np.diff(outcome.indptr) > 0))
+    users = np.flatnonzero((labels >= 0) & (np.diff(shares.indptr) > 0))
     if len(users) > MAX_USERS:
         users = np.sort(rng.choice(users, MAX_USERS, replace=False))
-    in_sample = next_shares is None
     if n_segments < 2 or len(users) < 2:
         nothing = np.ones(n_segments, np.float32)
         return Worth(1.0, 1.0, 1.0, 0.0, floor, in_sample, len(users), nothing, nothing, np.zeros(n_segments, np.bool_))
 
     group = labels[users]
-    know, tell = sp.csr_array(shares[users]), sp.csr_array(outcome[users])
-    surprise = _Surprise(know, tell)
+    surprise = Surprise(sp.csr_array(shares[users]))
     own = surprise.of(group, n_segments)
     total, wins = np.zeros(len(users)), 0
     for _ in range(n_random):
@@ -139,26 +136,29 @@ def shuffled_shares(shares: sp.csr_array, seed: int) -> sp.csr_array:
     return out
 
 
-class _Surprise:
-    """Cross-entropy of each user's outcome under the mean shares of the other members of the user's group."""
+class Surprise:
+    """Cross-entropy, in nats, of each user's shares under the mean shares of the other members of the user's group.
 
-    def __init__(self, know: sp.csr_array, tell: sp.csr_array) -> None:
-        n_users, n_leaves = know.shape
-        self._know = know.astype(np.float64)
-        self._owner = np.repeat(np.arange(n_users), np.diff(tell.indptr))
-        self._leaf = tell.indices
-        sums = np.asarray(tell.sum(axis=1), np.float64).ravel()
-        self._part = tell.data.astype(np.float64) / sums[self._owner]
-        self._own = np.asarray(self._know[self._owner, self._leaf]).ravel()
+    shares: (n_users, n_leaves), no row empty.
+    """
+
+    def __init__(self, shares: sp.csr_array) -> None:
+        n_users, n_leaves = shares.shape
+        self._shares = shares.astype(np.float64)
+        self._owner = np.repeat(np.arange(n_users), np.diff(shares.indptr))
+        self._leaf, self._own = shares.indices, self._shares.data
+        sums = np.asarray(self._shares.sum(axis=1)).ravel()
+        self._part = self._own / sums[self._owner]
         # one more member with everybody's mix: a leaf that a group has never shown is unlikely, not impossible
-        self._prior = (np.asarray(know.sum(axis=0), np.float64).ravel() + 1.0 / n_leaves) / (n_users + 1.0)
+        self._prior = (np.asarray(self._shares.sum(axis=0)).ravel() + 1.0 / n_leaves) / (n_users + 1.0)
         self._n_users = n_users
 
     def of(self, group: IntArray, n_groups: int) -> Floats:
+        """(n_users,) surprise under one grouping; group: (n_users,) in 0..n_groups - 1."""
         member = sp.csr_array(
             (np.ones(self._n_users), (group, np.arange(self._n_users))), shape=(n_groups, self._n_users)
         )
-        sums = (member @ self._know).toarray()
+        sums = (member @ self._shares).toarray()
         size = np.bincount(group, minlength=n_groups)
         g = group[self._owner]
         expected = (sums[g, self._leaf] - self._own + self._prior[self._leaf]) / size[g]
