@@ -59,7 +59,7 @@ def grow(events: Events, items: Items, config: Config) -> tuple[InterestTree, ob
     run = RunOptions()
     encoder = make_encoder(config.encode, run, seed=config.seed)
     text = encode_items(items, encoder, config.encode, run)
-    space = represent(events, items, text, config.represent, run, seed=config.seed)
+    space, _ = represent(events, items, text, config.represent, run, seed=config.seed)
     tree = build_tree(space, items, events, config.interests, seed=config.seed)
     return tree, place_text_events(events, tree, encoder if text is not None else None, config)
 

@@ -76,7 +76,7 @@ def main() -> None:
 def fit(split: Split, items: Items, config: Config, run: RunOptions) -> tuple[Recommender, float]:
     """Fit what the recommender stands on, then the recommender; the seconds are its own."""
     text = encode_items(items, make_encoder(config.encode, run, seed=config.seed), config.encode, run)
-    space = represent(split.train, items, text, config.represent, run, seed=config.seed)
+    space, _ = represent(split.train, items, text, config.represent, run, seed=config.seed)
     tree = build_tree(space, items, split.train, config.interests, seed=config.seed)
     start = time.perf_counter()
     out = fit_recommender(

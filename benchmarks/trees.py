@@ -18,11 +18,10 @@ from sklearn.metrics import adjusted_rand_score, silhouette_score, v_measure_sco
 from threadpoolctl import threadpool_limits
 
 from penchant.config import Config, InterestsConfig, RunOptions
-from penchant.data import FloatArray, IntArray
+from penchant.data import FloatArray, IntArray, unit_rows
 from penchant.encode import encode_items, make_encoder
 from penchant.interests.grouping import grow, refine
 from penchant.interests.leaves import find_leaves
-from penchant.interests.membership import unit_rows
 from penchant.interests.sharpen import sharpen
 from penchant.io import read_log
 from penchant.io.world import make_world
@@ -54,7 +53,7 @@ def market(level: str, method: str) -> tuple[FloatArray, IntArray]:
     config, run = Config(encode={"method": method}), RunOptions()
     log = read_log(world.events, world.items, world.users, config=config.io)
     text = encode_items(log.items, make_encoder(config.encode, run, seed=0), config.encode, run)
-    space = represent(log.events, log.items, text, config.represent, run, seed=0)
+    space, _ = represent(log.events, log.items, text, config.represent, run, seed=0)
     known = log.items.table.join(world.truth["items"], on="item_id", how="left", maintain_order="left")
     _, truth = np.unique(known["interest_id"].fill_null("").to_numpy(), return_inverse=True)
     return space.fused.values, np.where(known["interest_id"].is_null().to_numpy(), -1, truth)

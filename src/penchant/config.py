@@ -114,12 +114,34 @@ class EncodeConfig(Section):
     backend: Literal["auto", "torch", "onnx"] = "auto"
 
 
+class NeuralConfig(Section):
+    """Networks over behaviour: one training loop for all (`penchant.represent.training`)."""
+
+    n_dims: int = Field(64, ge=2, le=2048, description="size of user and item vectors")
+    n_layers: int = Field(2, ge=1, le=24)
+    n_heads: int = Field(2, ge=1, le=32, description="of attention; must divide n_dims")
+    dropout: float = Field(0.2, ge=0, lt=1)
+    max_length: int = Field(50, ge=2, description="latest events of a user that a sequence model reads")
+    n_negatives: int = Field(0, ge=0, description="items drawn for a sampled softmax; 0 = softmax over all items")
+    n_epochs: int = Field(40, ge=1, description="rounds over the data, at most")
+    patience: int = Field(4, ge=1, description="rounds without a better validation score before training stops")
+    validation_share: float = Field(0.1, gt=0, le=0.5, description="latest events, by which the round is chosen")
+    batch_size: int = Field(128, ge=1)
+    learning_rate: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(0.0, ge=0)
+
+    @model_validator(mode="after")
+    def _heads_fit(self) -> NeuralConfig:
+        if self.n_dims % self.n_heads:
+            raise ValueError(f"'n_heads' ({self.n_heads}) must divide 'n_dims' ({self.n_dims})")
+        return self
+
+
 class RepresentConfig(Section):
     """What behaviour adds to items (`penchant.represent`)."""
 
-    method: Literal["mean", "factors"] = Field(
-        "factors", description="mean: no factors, texts only where there are any"
-    )
+    method: str = Field("factors", description="a row of penchant.represent.METHODS; mean = nothing is learned")
+    neural: NeuralConfig = NeuralConfig()
     n_factors: int = Field(64, ge=2, le=1024)
     regularization: float = Field(10.0, ge=0, description="of the factors; larger = smoother, for sparser logs")
     max_history: int = Field(500, ge=1, description="only a user's latest items shape the vectors: bounds heavy users")
@@ -226,12 +248,14 @@ class Config(Section):
 class RunOptions:
     """What changes only the run, never the result.
 
-    device: "auto", "cpu" or "cuda"; cache_dir: where text vectors are kept (None = no cache); progress: bars on stderr.
+    device: "auto", "cpu" or "cuda"; cache_dir: where text vectors are kept (None = no cache); progress: bars on stderr;
+    checkpoint_dir: where long training leaves its state after each round, to go on from (None = nowhere).
     """
 
     device: str = "auto"
     cache_dir: Path | None = None
     progress: bool = False
+    checkpoint_dir: Path | None = None
 
 
 def build_config(data: dict[str, Any]) -> Config:

@@ -234,6 +234,16 @@ class Log:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
+def unit_rows(values: npt.NDArray[np.floating]) -> FloatArray:
+    """Rows scaled to length 1; rows of zeros stay.
+
+    >>> unit_rows(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist()
+    [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
+    """
+    norms = np.sqrt(np.einsum("ij,ij->i", values, values, dtype=np.float64))[:, None]
+    return np.asarray(np.divide(values, norms, out=np.zeros(values.shape, np.float64), where=norms > 0), np.float32)
+
+
 @dataclass(frozen=True)
 class Vectors:
     """(n, d) float32 rows of unit length; a row of zeros where there is nothing to say. `name` tells the source."""

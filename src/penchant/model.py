@@ -32,11 +32,23 @@ from penchant.encode import encoder_from_parts
 from penchant.errors import ConfigError, ModelError, NotFoundError, did_you_mean
 from penchant.interests.forecast import Forecast
 from penchant.interests.tree import assign_by_text, tree_from_parts, tree_to_parts
-from penchant.protocols import Encoder
+from penchant.protocols import Encoder, Representation
 from penchant.recommend import Recommender
+from penchant.represent import representation_from_parts
 from penchant.segments import segments_from_parts, segments_to_parts
 
-_NEEDED = ("items", "users", "space", "tree", "forecast", "profiles", "segments", "recommender", "facts")
+_NEEDED = (
+    "items",
+    "users",
+    "space",
+    "representation",
+    "tree",
+    "forecast",
+    "profiles",
+    "segments",
+    "recommender",
+    "facts",
+)
 
 
 @dataclass(frozen=True)
@@ -98,6 +110,7 @@ class Model:
     items: Items
     encoder: Encoder | None
     space: ItemSpace
+    representation: Representation
     tree: InterestTree
     forecast: Forecast
     profiles: Profiles
@@ -232,6 +245,7 @@ class Model:
                 }
             ),
             "space": _space_to_parts(self.space),
+            "representation": self.representation.to_parts(),
             "tree": tree_to_parts(self.tree),
             "forecast": self.forecast.to_parts(),
             "profiles": Parts({"at": self.profiles.at}, tables={"points": self.profiles.points}),
@@ -273,6 +287,7 @@ def load(path: str | Path, *, run: RunOptions | None = None) -> Model:
         items=Items(parts["items"].tables["items"], vectors),
         encoder=encoder_from_parts(parts["encoder"], run or RunOptions()) if "encoder" in parts else None,
         space=_space_from_parts(parts["space"]),
+        representation=representation_from_parts(parts["representation"], run or RunOptions()),
         tree=tree_from_parts(parts["tree"]),
         forecast=Forecast.from_parts(parts["forecast"]),
         profiles=Profiles(parts["profiles"].tables["points"], float(parts["profiles"].config["at"])),

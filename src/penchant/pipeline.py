@@ -79,7 +79,7 @@ def fit_log(log: Log, config: Config, run: RunOptions) -> Model:
         encoder = make_encoder(config.encode, run, seed=seed)
         text = encode_items(items, encoder, config.encode, run)
     with step("representing behaviour"):
-        space = represent(events, items, text, config.represent, run, seed=seed)
+        space, representation = represent(events, items, text, config.represent, run, seed=seed)
     with step("growing the interest tree"):
         tree = build_tree(space, items, events, config.interests, seed=seed)
         text_membership = place_text_events(events, tree, encoder if text is not None else None, config)
@@ -109,6 +109,7 @@ def fit_log(log: Log, config: Config, run: RunOptions) -> Model:
         items=items,
         encoder=encoder if text is not None else None,
         space=space,
+        representation=representation,
         tree=tree,
         forecast=forecast,
         profiles=profiles,

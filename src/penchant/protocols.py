@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from penchant.data import Events, Parts
+from penchant.data import Events, Items, Parts, Vectors
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -21,6 +22,27 @@ class Encoder(Protocol):
     def fit(self, texts: list[str]) -> None: ...
 
     def encode(self, texts: list[str]) -> FloatArray: ...
+
+    def to_parts(self) -> Parts: ...
+
+
+class Representation(Protocol):
+    """Users and items in one space, learned from behaviour: a user's next items have the largest dot products.
+
+    name: what was fitted, with its sizes. item_vectors: (n_items, d) float32, zeros for items it says nothing of; a
+    method with a bias gives it a column of its own. facts: what a reader of the model should know (loss, rounds).
+    `user_vectors` gives (events.n_users, d) float32 from a log over the same items, not necessarily the fit's: zeros
+    for users without a liked event. Classes also offer `from_parts(parts, run)`; `to_parts().config["method"]` is their
+    row in the table of methods.
+    """
+
+    name: str
+    item_vectors: FloatArray
+    facts: Mapping[str, Any]
+
+    def fit(self, events: Events, items: Items, text: Vectors | None) -> None: ...
+
+    def user_vectors(self, events: Events) -> FloatArray: ...
 
     def to_parts(self) -> Parts: ...
 

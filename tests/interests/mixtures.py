@@ -3,8 +3,7 @@
 import numpy as np
 import polars as pl
 
-from penchant.data import Events, Items, ItemSpace, Vectors
-from penchant.interests.membership import unit_rows
+from penchant.data import Events, Items, ItemSpace, Vectors, unit_rows
 
 WORDS = "apple brick canoe drum eagle flute grape hotel igloo jacket kettle ladder melon needle olive piano".split()
 

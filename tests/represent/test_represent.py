@@ -7,57 +7,14 @@ import subprocess
 import sys
 
 import numpy as np
-import polars as pl
 import pytest
 
-from penchant.config import RepresentConfig, RunOptions
+from penchant.config import RepresentConfig
 from penchant.data import Events, Items, ItemSpace, Vectors
 from penchant.represent import represent
-from penchant.represent.factors import latest_liked
 from penchant.represent.fuse import fit_map, fuse
-
-RUN = RunOptions()
-N_GROUPS, N_PER_GROUP = 4, 10
-N_ITEMS = N_GROUPS * N_PER_GROUP
-GROUP = np.repeat(np.arange(N_GROUPS), N_PER_GROUP)
-
-
-def _events(users: np.ndarray, items: np.ndarray, weight: np.ndarray | None = None) -> Events:
-    n = len(users)
-    table = pl.DataFrame(
-        {
-            "user_row": users.astype(np.int32),
-            "item_row": items.astype(np.int32),
-            "action": np.zeros(n, np.int16),
-            "weight": np.ones(n, np.float32) if weight is None else weight.astype(np.float32),
-            "time": np.arange(n, dtype=np.float64),
-        }
-    )
-    return Events(table, pl.Series([f"u{u}" for u in range(int(users.max()) + 1 if n else 0)]), ("view",))
-
-
-def _items(n: int = N_ITEMS, **vectors: np.ndarray) -> Items:
-    table = pl.DataFrame(
-        {"item_id": [f"i{row}" for row in range(n)], "title": None, "text": None, "categories": [[]] * n},
-        schema_overrides={"title": pl.String, "text": pl.String, "categories": pl.List(pl.String)},
-    )
-    return Items(table, vectors)
-
-
-def _market(seed: int = 0, n_users: int = 200, noise: float = 0.1) -> Events:
-    """Each user likes the items of one group, and a share of any."""
-    rng = np.random.default_rng(seed)
-    users = np.repeat(np.arange(n_users), 8)
-    own = (users % N_GROUPS) * N_PER_GROUP + rng.integers(0, N_PER_GROUP, len(users))
-    items = np.where(rng.random(len(users)) < noise, rng.integers(0, N_ITEMS, len(users)), own)
-    order = rng.permutation(len(users))
-    return _events(users[order], items[order])
-
-
-def _texts(seed: int = 0, noise: float = 0.5) -> Vectors:
-    rng = np.random.default_rng(seed)
-    values = np.eye(12)[GROUP] + noise * rng.normal(size=(N_ITEMS, 12))
-    return Vectors((values / np.linalg.norm(values, axis=1, keepdims=True)).astype(np.float32), "texts")
+from penchant.represent.history import latest_liked
+from tests.represent.small_logs import GROUP, N_ITEMS, RUN, events_of, items_of, market, texts
 
 
 def _purity(vectors: Vectors, k: int = 5) -> float:
@@ -70,7 +27,7 @@ def _purity(vectors: Vectors, k: int = 5) -> float:
 
 def _space(events: Events, text: Vectors | None, items: Items | None = None, **settings: object) -> ItemSpace:
     config = RepresentConfig.model_validate({"n_factors": 8, "behaviour_weight": 1.0, **settings})
-    return represent(events, items or _items(), text, config, RUN, seed=0)
+    return represent(events, items or items_of(), text, config, RUN, seed=0)[0]
 
 
 def _without(text: Vectors, rows: list[int]) -> Vectors:
@@ -80,8 +37,8 @@ def _without(text: Vectors, rows: list[int]) -> Vectors:
 
 
 @pytest.mark.parametrize("method", ["factors", "mean"])
-def test_items_of_the_same_users_lie_together_without_texts(method: str):
-    space = _space(_market(), None, method=method, n_factors=32)
+def test_items_of_the_same_users_lie_together_withouttexts(method: str):
+    space = _space(market(), None, method=method, n_factors=32)
     assert space.text is None
     assert space.behaviour is not None
     assert _purity(space.behaviour) > 0.9
@@ -89,14 +46,14 @@ def test_items_of_the_same_users_lie_together_without_texts(method: str):
 
 
 def test_mean_with_texts_leaves_behaviour_out_and_without_says_what_it_does():
-    space = _space(_market(), _texts(), method="mean")
+    space = _space(market(), texts(), method="mean")
     assert space.behaviour is None
-    assert np.allclose(space.fused.values, _texts().values, atol=1e-6)
-    assert "mean of users" in _space(_market(), None, method="mean").fused.name
+    assert np.allclose(space.fused.values, texts().values, atol=1e-6)
+    assert "mean of users" in _space(market(), None, method="mean").fused.name
 
 
 def test_cosines_of_mean_estimate_those_of_user_sets():
-    events = _market()
+    events = market()
     seen = events.matrix(N_ITEMS, binary=True).toarray()
     seen /= np.linalg.norm(seen, axis=0)
     behaviour = _space(events, None, method="mean", n_factors=1024).behaviour
@@ -105,14 +62,14 @@ def test_cosines_of_mean_estimate_those_of_user_sets():
 
 
 def test_both_together_beat_each_alone():
-    events, text = _market(n_users=60, noise=0.45), _texts(noise=0.45)
+    events, text = market(n_users=60, noise=0.45), texts(noise=0.45)
     space = _space(events, text)
     assert space.behaviour is not None
     assert _purity(space.fused) > max(_purity(space.behaviour), _purity(text))
 
 
 def test_fused_cosines_are_weighted_means_of_the_parts():
-    space = _space(_market(), _texts(), text_weight=3.0)
+    space = _space(market(), texts(), text_weight=3.0)
     assert space.text is not None
     assert space.behaviour is not None
     text, behaviour = space.text.values, space.behaviour.values
@@ -122,13 +79,13 @@ def test_fused_cosines_are_weighted_means_of_the_parts():
 
 
 def test_a_weight_of_zero_leaves_a_part_out():
-    space = _space(_market(), _texts(), behaviour_weight=0)
-    assert np.allclose(space.fused.values, _texts().values, atol=1e-6)
+    space = _space(market(), texts(), behaviour_weight=0)
+    assert np.allclose(space.fused.values, texts().values, atol=1e-6)
     assert space.behaviour is not None
 
 
 def test_items_below_the_least_events_have_no_behaviour():
-    events = _market()
+    events = market()
     counts = np.bincount(latest_liked(events, 500).item_row, minlength=N_ITEMS)
     behaviour = _space(events, None, min_item_events=int(np.median(counts))).behaviour
     assert behaviour is not None
@@ -138,27 +95,27 @@ def test_items_below_the_least_events_have_no_behaviour():
 
 def test_cold_items_lie_with_their_likes_by_text():
     cold = [0, 11, 22, 33]
-    events = _market().take(~np.isin(_market().item_row, cold))
-    space = _space(events, _texts(noise=0.2))
+    events = market().take(~np.isin(market().item_row, cold))
+    space = _space(events, texts(noise=0.2))
     similarity = space.fused.values[cold] @ space.fused.values.T
     similarity[np.arange(4), cold] = -9
     near = similarity.argmax(axis=1)
     assert np.array_equal(GROUP[near], GROUP[cold])
     # and they are nearer to them than without a guess: no island of cold items
     like = (GROUP[cold][:, None] == GROUP) & ~np.isin(np.arange(N_ITEMS), cold)
-    plain = _space(events, _texts(noise=0.2), impute=False).fused.values
+    plain = _space(events, texts(noise=0.2), impute=False).fused.values
     assert similarity[like].mean() > (plain[cold] @ plain.T)[like].mean() + 0.1
 
 
 def test_texts_that_miss_are_guessed_from_behaviour():
-    space = _space(_market(), _without(_texts(noise=0.2), [5, 15]))
+    space = _space(market(), _without(texts(noise=0.2), [5, 15]))
     near = np.argsort(-(space.fused.values[[5, 15]] @ space.fused.values.T), axis=1)[:, 1:4]
     assert (GROUP[near] == GROUP[[5, 15]][:, None]).all()
 
 
 def test_items_with_neither_are_zero():
-    events = _market().take(_market().item_row != 7)
-    space = _space(events, _without(_texts(), [7]))
+    events = market().take(market().item_row != 7)
+    space = _space(events, _without(texts(), [7]))
     assert not space.fused.values[7].any()
     assert space.fused.present.sum() == N_ITEMS - 1
 
@@ -166,14 +123,14 @@ def test_items_with_neither_are_zero():
 def test_vector_columns_join_by_their_weight():
     rng = np.random.default_rng(1)
     image = rng.normal(size=(N_ITEMS, 3)).astype(np.float32) * 7  # not of unit length
-    space = _space(_market(), _texts(), _items(image=image), vector_weight=2.0)
+    space = _space(market(), texts(), items_of(image=image), vector_weight=2.0)
     assert space.fused.values.shape[1] == 12 + 8 + 3
     assert "0.5 image" in space.fused.name
     assert np.allclose(np.linalg.norm(space.fused.values[:, -3:], axis=1), np.sqrt(0.5), atol=1e-5)
 
 
 def test_nothing_at_all_is_one_column_of_zeros():
-    empty = _events(np.zeros(0), np.zeros(0))
+    empty = events_of(np.zeros(0), np.zeros(0))
     space = _space(empty, None)
     assert space.behaviour is None
     assert space.fused.values.shape == (N_ITEMS, 1)
@@ -181,8 +138,8 @@ def test_nothing_at_all_is_one_column_of_zeros():
 
 
 def test_one_item_one_user():
-    space = represent(
-        _events(np.zeros(3), np.zeros(3)), _items(1), None, RepresentConfig(min_item_events=1), RUN, seed=0
+    space, _ = represent(
+        events_of(np.zeros(3), np.zeros(3)), items_of(1), None, RepresentConfig(min_item_events=1), RUN, seed=0
     )
     assert space.fused.values.shape == (1, 1)
     assert np.isfinite(space.fused.values).all()
@@ -190,13 +147,13 @@ def test_one_item_one_user():
 
 def test_aversion_and_text_events_dont_count():
     users, items = np.repeat(np.arange(6), 2), np.tile([0, 1], 6)
-    events = _events(users, np.where(items == 1, -1, 0))
+    events = events_of(users, np.where(items == 1, -1, 0))
     assert latest_liked(events, 5).item_row.tolist() == [0] * 6
-    assert len(latest_liked(_events(users, items, np.where(items == 1, -1.0, 1.0)), 5)) == 6
+    assert len(latest_liked(events_of(users, items, np.where(items == 1, -1.0, 1.0)), 5)) == 6
 
 
 def test_only_the_latest_distinct_items_of_a_user_count():
-    events = _events(np.zeros(5), np.array([1, 2, 1, 3, 4]))
+    events = events_of(np.zeros(5), np.array([1, 2, 1, 3, 4]))
     assert latest_liked(events, 3).item_row.tolist() == [1, 3, 4]
 
 
@@ -209,7 +166,7 @@ def test_fit_map_finds_a_linear_map_and_gives_up_on_noise():
 
 
 def test_inputs_stay_as_they_are_and_the_same_seed_gives_the_same_bytes():
-    events, text = _market(), _without(_texts(), [3])
+    events, text = market(), _without(texts(), [3])
     before = events.table.clone(), text.values.copy()
     first, second = _space(events, text), _space(events, text)
     assert first.fused.values.tobytes() == second.fused.values.tobytes()
@@ -219,18 +176,19 @@ def test_inputs_stay_as_they_are_and_the_same_seed_gives_the_same_bytes():
 
 def test_another_process_gives_the_same_bytes():
     code = (
-        "import hashlib; from tests.represent.test_represent import _market, _space, _texts, _without\n"
-        "print(hashlib.sha256(_space(_market(), _without(_texts(), [3])).fused.values.tobytes()).hexdigest())"
+        "import hashlib; from tests.represent.test_represent import _space, _without\n"
+        "from tests.represent.small_logs import market, texts\n"
+        "print(hashlib.sha256(_space(market(), _without(texts(), [3])).fused.values.tobytes()).hexdigest())"
     )
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout.strip()
-    here = _space(_market(), _without(_texts(), [3])).fused.values
+    here = _space(market(), _without(texts(), [3])).fused.values
     assert hashlib.sha256(here.tobytes()).hexdigest() == other
 
 
 def test_too_few_pairs_leave_a_part_missing():
     text = Vectors(np.eye(5, dtype=np.float32), "texts")
     behaviour = Vectors(np.vstack([np.eye(5, dtype=np.float32)[:4], np.zeros((1, 5), np.float32)]), "behaviour")
-    fused = fuse(text, behaviour, _items(5), RepresentConfig(behaviour_weight=1), seed=0)
+    fused = fuse(text, behaviour, items_of(5), RepresentConfig(behaviour_weight=1), seed=0)
     assert fused.present.all()
     assert not fused.values[4, 5:10].any()
     # half of it is unknown: near to nothing rather than near to everything with its text

@@ -8,9 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from penchant.data import FloatArray, IntArray
+from penchant.data import FloatArray, IntArray, unit_rows
 from penchant.interests.dendrogram import Dendrogram, ward
-from penchant.interests.membership import unit_rows
 
 MAX_GRAINS = 1500  # above so many items, Ward runs on that many small groups of items
 BLOCK = 8192

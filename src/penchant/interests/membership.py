@@ -8,26 +8,15 @@ which the memberships of an item best foretell the leaves of its nearest neighbo
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
-from penchant.data import FloatArray, IntArray
+from penchant.data import FloatArray, IntArray, unit_rows
 
 MIN_MEMBERSHIP = 0.05  # smaller shares are dropped: they say no more than "not there" and cost a cell an item
 TEMPERATURES = (0.005, 1.0)
 BLOCK = 4096
-
-
-def unit_rows(values: npt.NDArray[np.floating]) -> FloatArray:
-    """Rows scaled to length 1; rows of zeros stay.
-
-    >>> unit_rows(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist()
-    [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
-    """
-    norms = np.sqrt(np.einsum("ij,ij->i", values, values, dtype=np.float64))[:, None]
-    return np.asarray(np.divide(values, norms, out=np.zeros(values.shape, np.float64), where=norms > 0), np.float32)
 
 
 def fit_temperature(similarity: FloatArray, target: FloatArray) -> float:

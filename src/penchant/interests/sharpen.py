@@ -12,9 +12,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from penchant.data import FloatArray
+from penchant.data import FloatArray, unit_rows
 from penchant.interests.grouping import grow, refine, sum_rows
-from penchant.interests.membership import unit_rows
 
 N_DIMS = 100  # principal components kept; more cost time and held nothing in any log tried
 SHRINK = 0.3  # least shrinkage of the covariance; small sets shrink more

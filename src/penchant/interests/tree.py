@@ -10,7 +10,7 @@ import polars as pl
 import scipy.sparse as sp
 
 from penchant.config import InterestsConfig
-from penchant.data import Events, FloatArray, IntArray, InterestTree, Items, ItemSpace, Parts, Vectors
+from penchant.data import Events, FloatArray, IntArray, InterestTree, Items, ItemSpace, Parts, Vectors, unit_rows
 from penchant.interests.grouping import sum_rows
 from penchant.interests.leaves import Leaves, find_leaves
 from penchant.interests.levels import group_leaves
@@ -20,7 +20,6 @@ from penchant.interests.membership import (
     neighbour_shares,
     node_lift,
     soft_membership,
-    unit_rows,
     weighted_centroids,
 )
 from penchant.interests.names import name_nodes

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, Self
+
 import numpy as np
 
-from penchant.config import RepresentConfig
-from penchant.data import Events, FloatArray, IntArray, Vectors
+from penchant.config import RepresentConfig, RunOptions
+from penchant.data import Events, FloatArray, Items, Parts, Vectors
+from penchant.represent.history import count_users, latest_liked
 from penchant.scorers.als import Als
 
 # Confidence of a seen item. With the default regularization best or near it for held-out next items on four of five
@@ -14,44 +18,48 @@ from penchant.scorers.als import Als
 ALPHA = 10.0
 
 
-def factor_vectors(events: Events, n_items: int, config: RepresentConfig, *, seed: int) -> Vectors | None:
-    """Item factors of implicit-feedback matrix factorisation (Hu, Koren & Volinsky 2008), unit length.
+class Factors:
+    """Factors of implicit-feedback matrix factorisation (Hu, Koren & Volinsky 2008).
 
     Time: rounds x (user, item) pairs x factors; no item-item matrix is built.
-
-    Returns:
-        (n_items, d) rows, zeros for items below `min_item_events`; None when no item has that many.
     """
-    liked = latest_liked(events, config.max_history)
-    enough = count_users(liked, n_items) >= config.min_item_events
-    if not enough.any():
-        return None
-    # more factors than users or items would only copy noise
-    n_factors = min(config.n_factors, liked.n_users, n_items)
-    model = Als(n_factors=n_factors, regularization=config.regularization, alpha=ALPHA, seed=seed)
-    model.fit(liked, n_items)
-    return Vectors(unit_rows(model.item_factors * enough[:, None]), f"factors (ALS {n_factors})")
 
+    method = "factors"
 
-def latest_liked(events: Events, max_history: int) -> Events:
-    """Positive events, one a user and item (its last), the latest `max_history` of each user."""
-    liked = events.positive()
-    table = liked.table.unique(["user_row", "item_row"], keep="last", maintain_order=True)
-    once = Events(table, liked.user_ids, liked.actions, liked.clock)
-    return once.take(once.n_by_user[once.user_row] - once.own_index <= max_history)
+    def __init__(self, config: RepresentConfig, run: RunOptions, *, seed: int) -> None:
+        self._config, self._seed = config, seed
+        self._als = Als(n_factors=config.n_factors)
+        self.name = self.method
+        self.facts: Mapping[str, Any] = {}
 
+    @property
+    def item_vectors(self) -> FloatArray:
+        return self._als.item_factors
 
-def count_users(liked: Events, n_items: int) -> IntArray:
-    """(n_items,) users of each item, of events with one a user and item."""
-    return np.bincount(liked.item_row, minlength=n_items).astype(np.int32)
+    def fit(self, events: Events, items: Items, text: Vectors | None) -> None:
+        """Texts are not read. Items below `min_item_events` get zeros."""
+        liked = latest_liked(events, self._config.max_history)
+        # more factors than users or items would only copy noise
+        n_factors = max(1, min(self._config.n_factors, liked.n_users, len(items)))
+        self._als = Als(n_factors=n_factors, regularization=self._config.regularization, alpha=ALPHA, seed=self._seed)
+        self._als.fit(liked, len(items))
+        enough = count_users(liked, len(items)) >= self._config.min_item_events
+        self._als.item_factors = self._als.item_factors * enough[:, None]
+        self.name = f"factors (ALS {n_factors})"
 
+    def user_vectors(self, events: Events) -> FloatArray:
+        """(n_users, d): the least-squares answer to each user's latest liked items."""
+        past = latest_liked(events, self._config.max_history).matrix(len(self.item_vectors), binary=True)
+        return self._als.user_factors(np.arange(events.n_users, dtype=np.int32), past)
 
-def unit_rows(values: FloatArray) -> FloatArray:
-    """Rows of unit length; rows of (nearly) nothing become zeros.
+    def to_parts(self) -> Parts:
+        als = self._als.to_parts()
+        config = {"method": self.method, "name": self.name, "config": self._config.model_dump(), "seed": self._seed}
+        return Parts(config={**config, "als": als.config}, arrays=als.arrays)
 
-    >>> unit_rows(np.array([[3.0, 4.0], [0.0, 0.0]], np.float32)).tolist()
-    [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
-    """
-    norm = np.linalg.norm(values, axis=1, keepdims=True)
-    unit: FloatArray = np.divide(values, norm, out=np.zeros_like(values), where=norm > 1e-8)
-    return unit.astype(np.float32)
+    @classmethod
+    def from_parts(cls, parts: Parts, run: RunOptions) -> Self:
+        out = cls(RepresentConfig.model_validate(parts.config["config"]), run, seed=parts.config["seed"])
+        out.name = parts.config["name"]
+        out._als = Als.from_parts(Parts(config=parts.config["als"], arrays=parts.arrays))
+        return out

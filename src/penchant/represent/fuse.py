@@ -15,8 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from penchant.config import RepresentConfig
-from penchant.data import FloatArray, Items, Vectors
-from penchant.represent.factors import unit_rows
+from penchant.data import FloatArray, Items, Vectors, unit_rows
 from penchant.threads import one_thread
 
 # A map from parts to a part is tried on every fifth item, and needs this many items that have both.
