@@ -25,11 +25,11 @@ from penchant.interests.profiles import make_profiles
 from penchant.interests.tree import build_tree
 from penchant.io import read_log
 from penchant.io.world import World, make_world
-from penchant.io.world_truth import score_layers
+from penchant.io.world.truth import score_layers
 from penchant.pipeline import place_text_events
 from penchant.represent import represent
 
-FORMS = ("logistic", "boosted", "blend", "auto")
+FORMS = ("logistic", "boosted", "blend", "softmax", "auto")
 RULES = ("share", "points", "recency", "frequency", "kmeans")
 
 

@@ -2,7 +2,7 @@
 
 Plain: TF-IDF of item texts + k-means with the true number of interests; k-means on TF-IDF user rows with the true
 number of segments. Oracle: knows the generator's word chances and segments, but sees only the log. The levels of noise
-in `penchant.io.world_noise` are set by the plain rows of this table.
+in `penchant.io.world.noise` are set by the plain rows of this table.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from sklearn.metrics import adjusted_rand_score, confusion_matrix, v_measure_sco
 from sklearn.preprocessing import normalize
 
 from penchant.io.world import World, make_world
-from penchant.io.world_lexicon import load_lexicon
-from penchant.io.world_noise import LEVELS
-from penchant.io.world_truth import layer_f1
-from penchant.io.world_users import layer_of
-from penchant.io.world_words import word_distribution
+from penchant.io.world.lexicon import load_lexicon
+from penchant.io.world.noise import LEVELS
+from penchant.io.world.truth import layer_f1
+from penchant.io.world.users import layer_of
+from penchant.io.world.word_model import word_distribution
 
 
 def rows_of(values: pl.Series, keys: pl.Series) -> np.ndarray:

@@ -86,9 +86,7 @@ def fit(split: Split, items: Items, config: Config, run: RunOptions) -> tuple[Re
         tree,
         config.recommend,
         seed=config.seed,
-        run=run,
-        half_life_days=config.interests.half_life_days,
-        short_half_life_days=config.interests.short_half_life_days,
+        half_lives=(config.interests.half_life_days, config.interests.short_half_life_days),
     )
     return out, time.perf_counter() - start
 

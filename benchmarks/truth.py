@@ -1,4 +1,4 @@
-"""The made-up market against its truth: ours beside plain methods and rule methods.
+"""The made-up market against its truth: ours beside rule methods (plain_world.py has the plain rows).
 
     python benchmarks/truth.py [--level middle] [--seeds 0,1,2] [--language en]
 
@@ -21,7 +21,7 @@ from penchant.demo import segment_of_user
 from penchant.interests.profiles import make_profiles
 from penchant.io import read_log
 from penchant.io.world import World, make_world
-from penchant.io.world_truth import score_layers, score_leaves, score_names, score_segments
+from penchant.io.world.truth import score_layers, score_leaves, score_names, score_segments
 from penchant.model import Model
 from penchant.pipeline import place_text_events
 

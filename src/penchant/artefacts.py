@@ -7,6 +7,7 @@ bytes: nothing here reads a clock.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import shutil
@@ -44,11 +45,11 @@ def save_folder(path: str | Path, parts: Mapping[str, Parts], about: Mapping[str
     """
     target = Path(path)
     _refuse_foreign(target)
-    with _written_beside(target) as folder:
+    with folder_beside(target) as folder:
         for name, part in parts.items():
             _write_part(folder / name, part)
         manifest = {"format_version": FORMAT_VERSION, **about, "checksums": _checksums(folder)}
-        (folder / MANIFEST).write_text(_to_json(manifest), encoding="utf-8")
+        (folder / MANIFEST).write_text(to_json(manifest), encoding="utf-8")
 
 
 def load_folder(path: str | Path) -> Folder:
@@ -74,21 +75,21 @@ def csr_to_arrays(matrix: sp.csr_array, prefix: str) -> dict[str, np.ndarray[Any
     """Take a CSR matrix apart into named arrays.
 
     >>> sorted(csr_to_arrays(sp.csr_array(np.eye(2, dtype=np.float32)), "m"))
-    ['m.data', 'm.indices', 'm.indptr', 'm.shape']
+    ['m_data', 'm_indices', 'm_indptr', 'm_shape']
     """
     matrix = sp.csr_array(matrix)
     return {
-        f"{prefix}.data": matrix.data,
-        f"{prefix}.indices": matrix.indices.astype(np.int32),
-        f"{prefix}.indptr": matrix.indptr.astype(np.int64),
-        f"{prefix}.shape": np.array(matrix.shape, np.int64),
+        f"{prefix}_data": matrix.data,
+        f"{prefix}_indices": matrix.indices.astype(np.int32),
+        f"{prefix}_indptr": matrix.indptr.astype(np.int64),
+        f"{prefix}_shape": np.array(matrix.shape, np.int64),
     }
 
 
 def csr_from_arrays(arrays: Mapping[str, np.ndarray[Any, Any]], prefix: str) -> sp.csr_array:
     """Put a CSR matrix together again."""
-    rows, columns = arrays[f"{prefix}.shape"].tolist()
-    triple = (arrays[f"{prefix}.data"], arrays[f"{prefix}.indices"], arrays[f"{prefix}.indptr"])
+    rows, columns = arrays[f"{prefix}_shape"].tolist()
+    triple = (arrays[f"{prefix}_data"], arrays[f"{prefix}_indices"], arrays[f"{prefix}_indptr"])
     return sp.csr_array(triple, shape=(rows, columns))
 
 
@@ -127,7 +128,27 @@ def _refuse_foreign(target: Path) -> None:
 
 
 @contextmanager
-def _written_beside(target: Path) -> Iterator[Path]:
+def file_beside(target: Path) -> Iterator[Path]:
+    """A path beside `target` to write to; moved there when all went well, so that a crash leaves the old file whole.
+
+    Raises:
+        OutputError: the target is a folder, can't be written, or the disk is full; nothing was changed.
+    """
+    beside = target.with_name(f".{target.name}.writing-{uuid.uuid4().hex[:8]}")
+    try:
+        if target.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "is a folder")
+        yield beside
+        beside.replace(target)
+    except (OSError, pl.exceptions.PolarsError) as error:  # Polars reports a full disk as an error of its own
+        raise OutputError(f"{target}: can't be written ({_reason(error)}); nothing was changed there") from None
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def folder_beside(target: Path) -> Iterator[Path]:
+    """As `file_beside`, for a folder; what `target` held before is gone afterwards."""
     parent = target.absolute().parent
     token = uuid.uuid4().hex[:8]
     beside = parent / f".{target.name}.writing-{token}"
@@ -142,9 +163,7 @@ def _written_beside(target: Path) -> Iterator[Path]:
     except (OSError, pl.exceptions.PolarsError) as error:  # Polars reports a full disk as an error of its own
         if old.exists() and not target.exists():
             old.rename(target)
-        raise OutputError(
-            f"{target}: can't be written ({getattr(error, 'strerror', None) or error}); nothing was changed"
-        ) from error
+        raise OutputError(f"{target}: can't be written ({_reason(error)}); nothing was changed there") from None
     finally:
         shutil.rmtree(beside, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
@@ -152,7 +171,7 @@ def _written_beside(target: Path) -> Iterator[Path]:
 
 def _write_part(folder: Path, part: Parts) -> None:
     folder.mkdir()
-    (folder / "config.json").write_text(_to_json(part.config), encoding="utf-8")
+    (folder / "config.json").write_text(to_json(part.config), encoding="utf-8")
     for name, array in part.arrays.items():
         np.save(folder / f"{name}.npy", np.ascontiguousarray(array), allow_pickle=False)
     for name, table in part.tables.items():
@@ -202,13 +221,29 @@ def _sha256(file: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def _to_json(value: Mapping[str, Any]) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=1, default=_plain) + "\n"
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return "the disk is full"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def to_json(value: Any, *, indent: int | None = 1) -> str:
+    """JSON text with a line end; numbers and arrays of NumPy, series and moments become plain values.
+
+    >>> to_json({"n": np.int64(3), "rows": np.arange(2)}, indent=None).strip()
+    '{"n": 3, "rows": [0, 1]}'
+    """
+    return json.dumps(value, ensure_ascii=False, indent=indent, default=_plain) + "\n"
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
-    if isinstance(value, np.ndarray | tuple | pl.Series):
-        return list(value)
+    if isinstance(value, np.ndarray | pl.Series):
+        return value.tolist() if isinstance(value, np.ndarray) else value.to_list()
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
     raise TypeError(f"{type(value).__name__} can't be saved as JSON")

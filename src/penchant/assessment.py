@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -11,20 +10,20 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from penchant.artefacts import file_beside, to_json
 from penchant.config import Config, RunOptions
 from penchant.data import Log
-from penchant.errors import ConfigError, DataError, OutputError, did_you_mean
+from penchant.errors import DataError
 from penchant.evaluate.clustering import shape_scores
-from penchant.evaluate.peers import run_peers
+from penchant.evaluate.peers import check_peers, fit_peers
 from penchant.evaluate.split import Split, split_by_time
 from penchant.evaluate.table import brief, compare
 from penchant.interests.forecast import LayerReport
 from penchant.interests.layers import test_forecast as test_layers
 from penchant.interests.past import leaf_shares
-from penchant.io import read_log, write_table
+from penchant.io import make_folder, read_log, write_table
 from penchant.model import Model
 from penchant.pipeline import fit_log, place_text_events
-from penchant.scorers import SCORERS
 from penchant.segments import measure_worth, user_rows
 
 OURS = "penchant"
@@ -79,10 +78,7 @@ class Evaluation:
     def save(self, folder: str | Path) -> None:
         """Write ranking.parquet and .csv, the layers' tables, and evaluation.json."""
         target = Path(folder)
-        try:
-            target.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"{target}: can't be made ({error.strerror}); choose another folder") from error
+        make_folder(target)
         write_table(self.ranking, target / "ranking.parquet")
         write_table(self.ranking, target / "ranking.csv")
         if self.layers is not None:
@@ -90,8 +86,8 @@ class Evaluation:
             write_table(self.layers.layers, target / "layers.csv")
             write_table(self.layers.reliability, target / "layers_reliability.csv")
         write_table(self.segments, target / "segments.csv")
-        text = json.dumps(self.to_dict(), ensure_ascii=False, indent=1, default=_plain)
-        (target / "evaluation.json").write_text(text + "\n", encoding="utf-8")
+        with file_beside(target / "evaluation.json") as beside:
+            beside.write_text(to_json(self.to_dict()), encoding="utf-8")
 
 
 def assess(
@@ -119,14 +115,6 @@ def assess(
     return evaluate_log(log, peers, config, run)
 
 
-def check_peers(names: Sequence[str]) -> tuple[str, ...]:
-    """Refuse a peer that does not exist, naming the nearest."""
-    for name in names:
-        if name not in SCORERS:
-            raise ConfigError(f"peer '{name}' is unknown; {did_you_mean(name, list(SCORERS))}")
-    return tuple(names)
-
-
 def evaluate_log(log: Log, peers: Sequence[str], config: Config, run: RunOptions) -> Evaluation:
     """Evaluate on a log already read."""
     split = split_by_time(log.events, config.evaluate.test_share)
@@ -140,7 +128,8 @@ def evaluate_log(log: Log, peers: Sequence[str], config: Config, run: RunOptions
         )
     k = config.evaluate.k
     lists = {OURS: our_lists(model, users, k)}
-    lists |= run_peers(split.train, log.items, peers, users, config.evaluate, seed=config.seed, run=run)
+    against = fit_peers(split.train, log.items, peers, users, config.evaluate, seed=config.seed, run=run)
+    lists |= {name: peer.lists for name, peer in against.items()}
     ranking = compare(lists, split, users, model.space, model.tree.membership, config.evaluate, seed=config.seed)
     text_membership = place_text_events(split.train, model.tree, model.encoder, config)
     layers = test_layers(
@@ -162,9 +151,11 @@ def evaluate_log(log: Log, peers: Sequence[str], config: Config, run: RunOptions
         "clock": log.events.clock,
         "chosen": model.recommender.chosen,
         "k": k,
+        "peer_settings": {name: dict(peer.settings) for name, peer in against.items()},
     }
     segments = segments_after(model, split)
-    return Evaluation(ranking, layers, segments, tuple(_notes(ranking, layers, facts)), facts, model)
+    notes = [*_notes(ranking, layers, facts), *(note for peer in against.values() for note in peer.notes)]
+    return Evaluation(ranking, layers, segments, tuple(notes), facts, model)
 
 
 def segments_after(model: Model, split: Split) -> pl.DataFrame:
@@ -177,7 +168,13 @@ def segments_after(model: Model, split: Split) -> pl.DataFrame:
     n_users, tree = len(model.user_ids), model.tree
     labels = model.segments.segment_row
     rows = user_rows(model.profiles, tree, n_users, model.config.segments)
-    worth = measure_worth(labels, leaf_shares(split.test, tree), in_sample=False, seed=model.config.seed)
+    worth = measure_worth(
+        labels,
+        leaf_shares(split.test, tree),
+        in_sample=False,
+        n_random=model.config.segments.n_random,
+        seed=model.config.seed,
+    )
     figures: dict[str, float | None] = {
         "n_segments": float(model.segments.table.height),
         "unassigned_share": float((labels < 0).mean()),
@@ -228,7 +225,3 @@ def _notes(ranking: pl.DataFrame, layers: LayerReport | None, facts: dict[str, A
     if layers is None:
         notes.append("layers: too few users act often enough after the cut, so the forecast was not tested")
     return notes
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if hasattr(value, "item") else list(value)

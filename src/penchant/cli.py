@@ -1,8 +1,7 @@
-"""The command line: parse, call, print. Exit code 0 = done, 1 = a check said no, 2 = an error that we explain."""
+"""The command line: parse, call, print. Exit codes: 0 = done, 2 = an error that we explain, 130 = Ctrl-C."""
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,7 +9,26 @@ from typing import Annotated, Any
 import typer
 
 from penchant import __version__
+from penchant.cli_options import (
+    Attributes,
+    Cache,
+    EventsArg,
+    ItemsArg,
+    Json,
+    ModelArg,
+    NeededFile,
+    OutFile,
+    Quiet,
+    Seed,
+    choice,
+    make_run,
+    names,
+    reads_a_log,
+)
+from penchant.config import Config
 from penchant.errors import ConfigError, PenchantError
+
+CTRL_C = 130
 
 app = typer.Typer(
     name="penchant",
@@ -20,41 +38,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-
-def _writable(path: Path | None) -> Path | None:
-    """Refuse a result file that could not be written before any work is done."""
-    if path is not None:
-        from penchant.io import check_target
-
-        check_target(path)
-    return path
-
-
-CTRL_C = 130
-EventsArg = Annotated[str, typer.Argument(metavar="EVENTS", help="CSV, TSV, JSONL, Parquet, or a quoted glob")]
-ItemsArg = Annotated[str | None, typer.Argument(metavar="[ITEMS]", help="the catalogue, same kinds of file")]
-ModelArg = Annotated[Path, typer.Argument(metavar="MODEL", help="a folder that `penchant fit -o` wrote")]
-OutFile = Annotated[
-    Path | None, typer.Option("-o", "--out", callback=_writable, help="write to .parquet, .csv or .jsonl")
-]
-NeededFile = Annotated[Path, typer.Option("-o", "--out", callback=_writable, help="write to .parquet, .csv or .jsonl")]
-Json = Annotated[bool, typer.Option("--json", help="print facts as JSON")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="no progress on stderr")]
-ConfigFile = Annotated[Path | None, typer.Option("-c", "--config", help="settings as TOML")]
-Overrides = Annotated[list[str] | None, typer.Option("--set", metavar="SECTION.KEY=VALUE", help="may be repeated")]
-Columns = Annotated[
-    list[str] | None, typer.Option("--columns", metavar="OURS=THEIRS", help="may be repeated, or comma-separated")
-]
-OnError = Annotated[str | None, typer.Option("--on-error", metavar="stop|drop", help="what to do with bad rows")]
-Layout = Annotated[str | None, typer.Option("--layout", metavar="long|wide", help="wide = a user-by-item matrix")]
-Seed = Annotated[int | None, typer.Option("--seed", help="same seed, data and settings give the same bytes")]
-Cache = Annotated[
-    Path | None,
-    typer.Option(
-        "--cache", envvar="PENCHANT_CACHE", help="folder that keeps text vectors between fits (~/.cache/penchant)"
-    ),
-]
 
 
 def _print_version(wanted: bool) -> None:
@@ -83,7 +66,7 @@ def demo(
     """Made-up market -> model, evaluation, report; under a minute."""
     from penchant.demo import run_demo
 
-    run_demo(out, seed=seed or 0, run=_run(quiet, None))
+    run_demo(out, seed=seed or 0, run=make_run(quiet, None))
 
 
 @app.command()
@@ -91,7 +74,7 @@ def world(
     out: Annotated[Path, typer.Option("--out", "-o", help="folder for events, items, users and truth/")],
     users: Annotated[int, typer.Option("--users", min=10)] = 2000,
     items: Annotated[int, typer.Option("--items", min=100)] = 3000,
-    days: Annotated[int, typer.Option("--days", min=7)] = 180,
+    days: Annotated[int, typer.Option("--days", min=14)] = 180,
     events: Annotated[int | None, typer.Option("--events", help="number of events; default: by users and days")] = None,
     language: Annotated[str, typer.Option("--language", metavar="en|zh|mixed")] = "en",
     level: Annotated[str, typer.Option("--level", metavar="easy|middle|hard")] = "middle",
@@ -106,8 +89,8 @@ def world(
         n_items=items,
         n_days=days,
         n_events=events,
-        language=_choice("--language", language, ("en", "zh", "mixed")),
-        level=_choice("--level", level, ("easy", "middle", "hard")),
+        language=choice("--language", language, ("en", "zh", "mixed")),
+        level=choice("--level", level, ("easy", "middle", "hard")),
         seed=seed or 0,
     )
     write_world(made, out)
@@ -115,41 +98,35 @@ def world(
 
 
 @app.command()
+@reads_a_log
 def doctor(
     events: EventsArg,
     items: ItemsArg = None,
-    attributes: Annotated[str | None, typer.Option("--attributes", help="one row a user")] = None,
-    config: ConfigFile = None,
-    overrides: Overrides = None,
-    columns: Columns = None,
-    on_error: OnError = None,
-    layout: Layout = None,
+    attributes: Attributes = None,
     json: Json = False,
+    *,
+    settings: Config,
 ) -> None:
     """Say what is in these files, what is wrong, and what would be dropped. Fits nothing."""
     from penchant import show
     from penchant.io import describe_log, read_log
 
-    settings = _config(config, overrides, columns, on_error, layout, None)
     facts = describe_log(read_log(events, items, attributes, config=settings.io))
     show.facts(facts) if json else show.doctor(facts)
 
 
 @app.command()
+@reads_a_log
 def fit(
     events: EventsArg,
     items: ItemsArg = None,
     out: Annotated[Path, typer.Option("-o", "--out", metavar="MODEL", help="folder for the model")] = Path("model"),
-    attributes: Annotated[str | None, typer.Option("--attributes", metavar="USERS", help="one row a user")] = None,
-    config: ConfigFile = None,
-    overrides: Overrides = None,
-    columns: Columns = None,
-    on_error: OnError = None,
-    layout: Layout = None,
-    seed: Seed = None,
+    attributes: Attributes = None,
     cache: Cache = None,
     quiet: Quiet = False,
     json: Json = False,
+    *,
+    settings: Config,
 ) -> None:
     """Fit a model on a log and write its folder."""
     from penchant import show
@@ -157,8 +134,7 @@ def fit(
     from penchant.pipeline import fit as fit_model
 
     check_writable(out)  # before the work, not after it
-    settings = _config(config, overrides, columns, on_error, layout, seed)
-    model = fit_model(events, items, attributes, config=settings, run=_run(quiet, cache))
+    model = fit_model(events, items, attributes, config=settings, run=make_run(quiet, cache))
     model.save(out)
     facts = show.model_facts(model, out)
     show.facts(facts) if json else show.fitted(facts)
@@ -245,7 +221,7 @@ def recommend(
         raise ConfigError("recommend: give USER or --users, not both")
     loaded = _load(model)
     asked = [user] if user is not None else read_user_ids(users) if users is not None else None
-    table = loaded.recommend(asked, k, language=_choice("--language", language, ("en", "zh")))
+    table = loaded.recommend(asked, k, language=choice("--language", language, ("en", "zh")))
     unknown = int((loaded.user_rows(asked) < 0).sum()) if asked is not None else 0
     if unknown:
         show.warn(f"{unknown:,} of {len(asked or []):,} users are unknown to this model: they get what is popular now")
@@ -258,31 +234,71 @@ def recommend(
 
 
 @app.command()
+@reads_a_log
 def evaluate(
     events: EventsArg,
     items: ItemsArg = None,
     against: Annotated[str | None, typer.Option("--against", metavar="NAMES", help="peers, comma-separated")] = None,
     out: Annotated[Path | None, typer.Option("-o", "--out", metavar="DIR", help="folder for the tables")] = None,
-    config: ConfigFile = None,
-    overrides: Overrides = None,
-    columns: Columns = None,
-    on_error: OnError = None,
-    layout: Layout = None,
-    seed: Seed = None,
     cache: Cache = None,
     quiet: Quiet = False,
     json: Json = False,
+    *,
+    settings: Config,
 ) -> None:
     """Compare with what you would use instead, on your own log: time split, full ranking, intervals."""
     from penchant import show
     from penchant.assessment import assess
+    from penchant.io import make_folder
 
-    settings = _config(config, overrides, columns, on_error, layout, seed)
-    names = [n.strip() for n in against.split(",") if n.strip()] if against else None
-    result = assess(events, items, against=names, config=settings, run=_run(quiet, cache))
+    if out is not None:
+        make_folder(out)  # before the work, not after it
+    result = assess(events, items, against=names(against), config=settings, run=make_run(quiet, cache))
+    show.facts(result.to_dict()) if json else show.evaluation(result)
     if out is not None:
         result.save(out)
-    show.facts(result.to_dict()) if json else show.evaluation(result)
+
+
+@app.command()
+@reads_a_log
+def compare(
+    events: EventsArg,
+    items: ItemsArg = None,
+    attributes: Attributes = None,
+    represent: Annotated[str | None, typer.Option("--represent", metavar="NAMES", help="comma-separated")] = None,
+    cluster: Annotated[str | None, typer.Option("--cluster", metavar="NAMES", help="comma-separated")] = None,
+    truth: Annotated[
+        str | None, typer.Option("--truth", metavar="COLUMNS", help="of the attributes: users' true groups")
+    ] = None,
+    budget: Annotated[str, typer.Option("--budget", metavar="TIME", help="90s, 30m, 2h: then it stops")] = "30m",
+    out: Annotated[Path | None, typer.Option("-o", "--out", metavar="DIR", help="folder for tables and page")] = None,
+    cache: Cache = None,
+    quiet: Quiet = False,
+    json: Json = False,
+    *,
+    settings: Config,
+) -> None:
+    """Leaderboard of representations and clusterings on your own log; results are kept and taken up again."""
+    from penchant import show
+    from penchant.comparison import compare as compare_methods
+    from penchant.io import make_folder
+
+    if out is not None:
+        make_folder(out)  # before the work, not after it
+    result = compare_methods(
+        events,
+        items,
+        attributes,
+        represent=names(represent),
+        cluster=names(cluster),
+        truth=names(truth) or (),
+        budget=budget,
+        config=settings,
+        run=make_run(quiet, cache),
+    )
+    show.facts(result.to_dict()) if json else show.comparison(result)
+    if out is not None:
+        result.save(out)
 
 
 @app.command()
@@ -295,7 +311,7 @@ def report(
     """Write one self-contained page that works without a network."""
     from penchant.report import write_report
 
-    write_report(_load(model), out, evaluation=evaluation, language=_choice("--language", language, ("en", "zh")))
+    write_report(_load(model), out, evaluation=evaluation, language=choice("--language", language, ("en", "zh")))
     typer.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB, open it in a browser")
 
 
@@ -326,51 +342,3 @@ def _write(table: Any, out: Path) -> None:
 
     write_table(table, out)
     typer.echo(f"{out}: {table.height:,} rows")
-
-
-def _run(quiet: bool, cache: Path | None) -> Any:
-    from penchant.config import RunOptions
-
-    return RunOptions(progress=not quiet, cache_dir=cache or _own_cache())
-
-
-def _own_cache() -> Path | None:
-    """The user's cache folder, or none where it can't be written (a container without a home, say)."""
-    folder = Path.home() / ".cache" / "penchant"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return None
-    return folder if os.access(folder, os.W_OK) else None
-
-
-def _config(
-    path: Path | None,
-    overrides: list[str] | None,
-    columns: list[str] | None,
-    on_error: str | None,
-    layout: str | None,
-    seed: int | None,
-) -> Any:
-    from penchant.config import build_config, load_config
-
-    settings = load_config(path, overrides).model_dump()
-    io = settings["io"]
-    for pair in [p for text in columns or [] for p in text.split(",")]:
-        ours, equals, theirs = pair.partition("=")
-        if not (ours.strip() and equals and theirs.strip()):
-            raise ConfigError(f"--columns {pair!r}: must be ours=theirs, e.g. user_id=CustomerID")
-        io["columns"][ours.strip()] = theirs.strip()
-    if on_error is not None:
-        io["on_error"] = on_error
-    if layout is not None:
-        io["layout"] = layout
-    if seed is not None:
-        settings["seed"] = seed
-    return build_config(settings)
-
-
-def _choice(option: str, got: str, allowed: tuple[str, ...]) -> Any:
-    if got not in allowed:
-        raise ConfigError(f"{option}: must be one of {', '.join(allowed)}. Got '{got}' instead")
-    return got

@@ -14,7 +14,7 @@ from penchant.assessment import assess
 from penchant.config import RunOptions, build_config
 from penchant.io import write_table
 from penchant.io.world import World, make_world, write_world
-from penchant.io.world_truth import score_layers, score_leaves, score_names, score_segments
+from penchant.io.world.truth import score_layers, score_leaves, score_names, score_segments
 from penchant.model import Model
 from penchant.pipeline import fit
 from penchant.report import write_report

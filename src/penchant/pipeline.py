@@ -6,32 +6,34 @@ encoder, add a file and a row in `encode/`; nothing here changes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
 
 import numpy as np
 import polars as pl
 import scipy.sparse as sp
 
+from penchant import represent as represent_methods
 from penchant.artefacts import fingerprint
 from penchant.config import Config, RunOptions
 from penchant.data import Events, InterestTree, Log, Vectors
-from penchant.encode import encode_items, make_encoder
-from penchant.errors import DataError
+from penchant.encode import check_tuning, encode_items, make_encoder, tune_encoder
+from penchant.errors import ConfigError, DataError
 from penchant.interests.layers import fit_forecast
 from penchant.interests.past import past_shares
 from penchant.interests.profiles import make_profiles
 from penchant.interests.tree import assign_by_text, build_tree
 from penchant.io import read_log
 from penchant.model import Model
+from penchant.progress import maybe_step
 from penchant.protocols import Encoder
+from penchant.recommend import choose as recommend_methods
 from penchant.recommend import fit_recommender
+from penchant.recommend.signals import signal_names
 from penchant.represent import represent
 from penchant.segments import segment_users
+from penchant.segments.algorithms import METHODS as CLUSTERINGS
 from penchant.threads import one_thread
-
-Step = Callable[[str], AbstractContextManager[Any]]
 
 
 def fit(
@@ -62,7 +64,7 @@ def fit(
     """
     config = config or Config()
     run = run or RunOptions()
-    step = _steps(run)
+    step = partial(maybe_step, run=run)
     with step("reading"):
         log = read_log(events, items, attributes, config=config.io)
     return fit_log(log, config, run)
@@ -72,11 +74,13 @@ def fit_log(log: Log, config: Config, run: RunOptions) -> Model:
     """Fit a model on a log already read: the stages in their order."""
     if not len(log.events):
         raise DataError("events: no event is left after cleaning; run 'penchant doctor' on the file to see why")
+    check_settings(config)
     events, items, seed = log.events, log.items, config.seed
-    step = _steps(run)
+    step = partial(maybe_step, run=run)
 
     with step("encoding texts"):
         encoder = make_encoder(config.encode, run, seed=seed)
+        encoder = tune_encoder(encoder, events, items, config.encode, run, seed=seed)
         text = encode_items(items, encoder, config.encode, run)
     with step("representing behaviour"):
         space, representation = represent(events, items, text, config.represent, run, seed=seed)
@@ -97,9 +101,7 @@ def fit_log(log: Log, config: Config, run: RunOptions) -> Model:
             tree,
             config.recommend,
             seed=seed,
-            run=run,
-            half_life_days=config.interests.half_life_days,
-            short_half_life_days=config.interests.short_half_life_days,
+            half_lives=(config.interests.half_life_days, config.interests.short_half_life_days),
         )
 
     return Model(
@@ -128,6 +130,20 @@ def fit_log(log: Log, config: Config, run: RunOptions) -> Model:
     )
 
 
+def check_settings(config: Config) -> None:
+    """Refuse a method that does not exist or can't run here, before any work is done.
+
+    Raises:
+        ConfigError: names the setting and the nearest method. MissingExtraError: says what to install.
+    """
+    check_tuning(config.encode)
+    represent_methods.check_method(config.represent.method)
+    missing = CLUSTERINGS[config.segments.method].missing()
+    if missing:
+        raise ConfigError(f"segments.method '{config.segments.method}': {missing}")
+    recommend_methods.check_method(config.recommend.method, signal_names(has_text=True))
+
+
 def place_text_events(
     events: Events, tree: InterestTree, encoder: Encoder | None, config: Config
 ) -> sp.csr_array | None:
@@ -149,12 +165,3 @@ def place_text_events(
         distinct.to_frame("text").with_row_index("row"), on="text", how="left", maintain_order="left"
     )["row"]
     return sp.csr_array(membership[position.to_numpy().astype(np.int64)])
-
-
-def _steps(run: RunOptions) -> Step:
-    """Say on stderr which stage runs and how long it took, when progress is wanted."""
-    if not run.progress:
-        return lambda _name: nullcontext()
-    from penchant.progress import step
-
-    return step

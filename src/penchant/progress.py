@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from rich.console import Console
+
+from penchant.config import RunOptions
+
+
+def maybe_step(name: str, run: RunOptions | None) -> AbstractContextManager[None]:
+    """`step`, where progress is wanted."""
+    return step(name) if run is not None and run.progress else nullcontext()
 
 
 @contextmanager

@@ -15,9 +15,16 @@ FloatArray = npt.NDArray[np.float32]
 
 
 class Encoder(Protocol):
-    """Texts to L2-normalised vectors; an empty text gives a row of zeros."""
+    """Texts to L2-normalised vectors; an empty text gives a row of zeros.
 
-    name: str
+    name: what ran, with its sizes. fitted: whether it is ready to encode (a pretrained one always is).
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def fitted(self) -> bool: ...
 
     def fit(self, texts: list[str]) -> None: ...
 

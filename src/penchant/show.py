@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,8 +13,11 @@ from rich.markup import escape
 from rich.table import Table
 from rich.tree import Tree
 
+from penchant.artefacts import to_json
+
 if TYPE_CHECKING:
     from penchant.assessment import Evaluation
+    from penchant.comparison import Comparison
     from penchant.model import Model, UserProfile
 
 WIDTH_OF_FILES = 150
@@ -30,7 +32,7 @@ def _console(*, err: bool = False) -> Console:
 
 def facts(value: Any) -> None:
     """Print JSON: one value, keys as they are, non-ASCII kept."""
-    print(json.dumps(value, ensure_ascii=False, indent=2, default=_plain))
+    print(to_json(value, indent=2), end="")
 
 
 def warn(message: str) -> None:
@@ -191,6 +193,15 @@ def evaluation(result: Evaluation) -> None:
         _console().print(f"- {escape(line)}", soft_wrap=True)
 
 
+def comparison(result: Comparison) -> None:
+    """Print both leaderboards and the advice."""
+    for title, frame in result.frames():
+        numeric = [n for n, kind in frame.schema.items() if kind.is_numeric()]
+        table(f"\n{title}", frame.columns, frame.rows(), right=numeric)
+    for line in result.advice:
+        _console().print(f"- {escape(line)}", soft_wrap=True)
+
+
 def cell(value: object, *, yes: str = "yes", no: str = "no") -> str:
     """One value as a person reads it; the page and the terminal share this rule.
 
@@ -208,11 +219,3 @@ def cell(value: object, *, yes: str = "yes", no: str = "no") -> str:
 
 def _rows(rows: Sequence[int]) -> str:
     return ", ".join(str(r) for r in rows[:5]) + (" ..." if len(rows) > 5 else "")
-
-
-def _plain(value: Any) -> Any:
-    if hasattr(value, "item"):
-        return value.item()
-    if hasattr(value, "isoformat"):
-        return value.isoformat()
-    return list(value)

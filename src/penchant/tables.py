@@ -112,7 +112,7 @@ def segments_table(model: Model) -> pl.DataFrame:
 
 
 def audience_table(model: Model, segment: str) -> pl.DataFrame:
-    """user_id, segment_id, segment, core (names of the user's core interests), and the user's attributes."""
+    """user_id, segment_id, segment, core_interests (names of the user's core interests), and the user's attributes."""
     table = model.segments.table
     hits = table.with_row_index("row").filter((pl.col("segment_id") == segment) | (pl.col("name") == segment))
     if hits.is_empty():

@@ -5,17 +5,11 @@ A foundation like `penchant.scorers`: any stage may import it. Other scripts wri
 
 from __future__ import annotations
 
-from typing import Literal
-
 import polars as pl
 
-Language = Literal["en", "zh", "mixed"]
-
-# A text is Chinese when at least this share of its letters is Han; one Han character says about as much as
+# A text is in another script when at least this share of its letters is; one Han character says about as much as
 # three Latin letters, so an even mix of both tongues lies near a quarter.
-HAN_LETTER_SHARE = 0.25
-# A corpus is "en" below the first share of Chinese texts, "zh" from the second on, "mixed" between.
-MIXED_FROM, CHINESE_FROM = 0.1, 0.9
+OTHER_LETTER_SHARE = 0.25
 
 ENGLISH_STOP_WORDS = frozenset(
     """a about above across after again against all almost along also although always am among an and another any are
@@ -51,30 +45,6 @@ _WORD = r"[\p{L}\p{M}\p{N}]+(?:['\-][\p{L}\p{M}\p{N}]+)*"
 _BREAK = r"[.,;:!?()\[\]{}<>\"“”|/\\…·—–。，！？；：、《》「」『』【】（）]|\s-+\s"
 
 
-def detect_language(texts: list[str]) -> Language:
-    """Say whether a corpus is English-like ("en"), Chinese ("zh") or both ("mixed").
-
-    A text is Chinese when at least a quarter of its letters is Han. The corpus is "en" with fewer than a tenth of
-    Chinese texts, "zh" with nine tenths or more; texts without letters don't count, and a corpus of none is "en".
-
-    >>> detect_language(["科幻电影", "手机壳"]), detect_language(["phone case", ""])
-    ('zh', 'en')
-    """
-    share = chinese_share(texts)
-    return "en" if share < MIXED_FROM else "zh" if share >= CHINESE_FROM else "mixed"
-
-
-def chinese_share(texts: list[str]) -> float:
-    """Share of the texts with letters that are Chinese (0..1; 0 for none).
-
-    >>> chinese_share(["苹果 iPhone 手机", "apple", ""])
-    0.5
-    """
-    counts = _count_letters(texts, r"\p{Han}")
-    chinese = counts.filter(pl.col("found") >= HAN_LETTER_SHARE * pl.col("letters"))
-    return chinese.height / counts.height if counts.height else 0.0
-
-
 def foreign_share(texts: list[str]) -> float:
     """Share of the texts with letters of which a quarter or more is in another script than Latin (0..1; 0 for none).
 
@@ -82,7 +52,7 @@ def foreign_share(texts: list[str]) -> float:
     0.5
     """
     counts = _count_letters(texts, r"\p{Latin}")
-    foreign = counts.filter(pl.col("letters") - pl.col("found") >= HAN_LETTER_SHARE * pl.col("letters"))
+    foreign = counts.filter(pl.col("letters") - pl.col("found") >= OTHER_LETTER_SHARE * pl.col("letters"))
     return foreign.height / counts.height if counts.height else 0.0
 
 

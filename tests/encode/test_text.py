@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from penchant.text import chinese_share, detect_language, foreign_share, segment, tokenise
+from penchant.text import foreign_share, segment, tokenise
 
 
 def test_phrases_neither_begin_nor_end_with_stop_words_numbers_or_single_letters():
@@ -46,14 +46,6 @@ def test_segment_cuts_before_lowering():
     assert segment(["T恤 ABC", ""]) == ["t恤 abc", ""]
 
 
-def test_language_by_share_of_texts():
-    assert detect_language(["apple"] * 19 + ["苹果"]) == "en"
-    assert detect_language(["apple", "苹果"]) == "mixed"
-    assert detect_language(["苹果 iPhone"] * 10) == "zh"
-    assert detect_language([]) == detect_language(["", "123"]) == "en"
-
-
 def test_shares_count_only_texts_with_letters():
-    assert chinese_share(["苹果", "42", ""]) == 1.0
     assert foreign_share(["мир", "amélie", "42"]) == 0.5
     assert foreign_share([]) == 0.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import polars as pl
 import pytest
@@ -10,7 +12,7 @@ import scipy.sparse as sp
 from penchant.config import EvaluateConfig
 from penchant.data import IntArray, ItemSpace, Vectors
 from penchant.errors import ConfigError, DataError
-from penchant.evaluate.peers import fit_peers, run_peers
+from penchant.evaluate.peers import fit_peers
 from penchant.evaluate.ranking import score_lists
 from penchant.evaluate.split import Split, split_by_time
 from penchant.evaluate.table import brief, compare, to_text
@@ -27,16 +29,21 @@ def market(**changes: int) -> tuple[Split, IntArray]:
     return split, np.flatnonzero(np.diff(targets.indptr) > 0).astype(np.int32)
 
 
+def lists_of(*arguments: Any, **changes: Any) -> dict[str, IntArray]:
+    return {name: peer.lists for name, peer in fit_peers(*arguments, **changes).items()}
+
+
 def test_all_peers_give_full_unseen_lists_and_repeat_themselves() -> None:
     split, users = market()
-    a, b = (run_peers(split.train, make_items(N_ITEMS), CONFIG.peers, users, CONFIG, seed=0) for _ in range(2))
+    a, b = (fit_peers(split.train, make_items(N_ITEMS), CONFIG.peers, users, CONFIG, seed=0) for _ in range(2))
     assert list(a) == list(CONFIG.peers)
     seen = split.seen(N_ITEMS).toarray()
-    for name, lists in a.items():
+    for name, peer in a.items():
+        lists = peer.lists
         assert lists.shape == (len(users), 5), name
         assert (lists >= 0).all(), name
         assert not seen[users[:, None], lists].any(), name
-        assert (lists == b[name]).all(), name
+        assert (lists == b[name].lists).all(), name
 
 
 def test_every_scorer_is_a_peer_by_default() -> None:
@@ -60,9 +67,9 @@ def test_what_comes_after_the_cut_changes_no_list() -> None:
     other = split_by_time(type(log)(changed, log.user_ids, log.actions, log.clock), 0.2)
     assert other.cut == split.cut
     names = ["popular_7d", "item_knn", "plain"]
-    a = run_peers(split.train, make_items(N_ITEMS), names, users, CONFIG, seed=0)
-    b = run_peers(other.train, make_items(N_ITEMS), names, users, CONFIG, seed=0)
-    assert all((a[n] == b[n]).all() for n in names)
+    a = fit_peers(split.train, make_items(N_ITEMS), names, users, CONFIG, seed=0)
+    b = fit_peers(other.train, make_items(N_ITEMS), names, users, CONFIG, seed=0)
+    assert all((a[n].lists == b[n].lists).all() for n in names)
 
 
 def test_a_train_too_short_to_choose_on_says_so() -> None:
@@ -74,7 +81,7 @@ def test_a_train_too_short_to_choose_on_says_so() -> None:
 
 def test_unknown_peers_are_refused() -> None:
     with pytest.raises(ConfigError, match="peer 'popular7d' is unknown; did you mean 'popular_7d'"):
-        run_peers(taste_log(), make_items(N_ITEMS), ["popular7d"], np.array([0], np.int32), CONFIG, seed=0)
+        fit_peers(taste_log(), make_items(N_ITEMS), ["popular7d"], np.array([0], np.int32), CONFIG, seed=0)
 
 
 def table_of(split: Split, users: IntArray, lists: dict[str, IntArray], **changes: object) -> pl.DataFrame:
@@ -86,7 +93,7 @@ def table_of(split: Split, users: IntArray, lists: dict[str, IntArray], **change
 
 def test_the_table_has_a_row_a_method_and_an_interval_a_metric() -> None:
     split, users = market()
-    lists = run_peers(split.train, make_items(N_ITEMS), ["popular", "ease"], users, CONFIG, seed=0)
+    lists = lists_of(split.train, make_items(N_ITEMS), ["popular", "ease"], users, CONFIG, seed=0)
     table = table_of(split, users, lists)
     assert set(table["method"]) == {"popular", "ease"}
     assert table["ndcg@5"].is_sorted(descending=True)
@@ -104,7 +111,7 @@ def test_the_table_has_a_row_a_method_and_an_interval_a_metric() -> None:
 def test_differences_are_paired() -> None:
     """A method against itself differs by exactly nothing, however wide its own interval."""
     split, users = market()
-    lists = run_peers(split.train, make_items(N_ITEMS), ["popular", "ease"], users, CONFIG, seed=0)
+    lists = lists_of(split.train, make_items(N_ITEMS), ["popular", "ease"], users, CONFIG, seed=0)
     table = table_of(split, users, {"ours": lists["ease"], "twin": lists["ease"], "popular": lists["popular"]})
     twin = table.filter(pl.col("method") == "twin").row(0, named=True)
     assert twin["difference"] == twin["difference_low"] == twin["difference_high"] == 0
@@ -117,7 +124,7 @@ def test_differences_are_paired() -> None:
 
 def test_without_vectors_or_interests_their_columns_are_empty() -> None:
     split, users = market()
-    lists = run_peers(split.train, make_items(N_ITEMS), ["popular"], users, CONFIG, seed=0)
+    lists = lists_of(split.train, make_items(N_ITEMS), ["popular"], users, CONFIG, seed=0)
     table = compare(lists, split, users, None, None, CONFIG, seed=0, n_items=N_ITEMS)
     assert table["diversity"].to_list() == table["miscalibration"].to_list() == [None]
     with pytest.raises(DataError, match="give n_items"):
@@ -130,7 +137,7 @@ def test_without_vectors_or_interests_their_columns_are_empty() -> None:
 
 def test_the_table_prints_one_line_a_method() -> None:
     split, users = market()
-    lists = run_peers(split.train, make_items(N_ITEMS), ["popular", "ease"], users, CONFIG, seed=0)
+    lists = lists_of(split.train, make_items(N_ITEMS), ["popular", "ease"], users, CONFIG, seed=0)
     table = table_of(split, users, lists)
     lines = to_text(table).splitlines()
     assert len(lines) == 3

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from penchant.errors import DataError
-from penchant.evaluate.split import Split, seen_items, split_by_time
+from penchant.evaluate.split import Split, split_by_time
 from tests.scorers.logs import make_log, make_weighted_log, taste_log
 
 
@@ -82,7 +82,7 @@ def test_targets_are_new_liked_items_of_known_users() -> None:
 
 def test_seen_counts_dislikes_but_not_impressions() -> None:
     log = make_weighted_log([(0, 0, 1.0, 1.0), (0, 1, 1.0, -2.0), (0, 2, 1.0, 0.0), (0, 0, 2.0, 1.0)], 1)
-    assert seen_items(log, 3).toarray().tolist() == [[1, 1, 0]]
+    assert log.touched(3).toarray().tolist() == [[1, 1, 0]]
 
 
 @pytest.mark.parametrize("times", [[], [1.0], [3.0, 3.0, 3.0]])

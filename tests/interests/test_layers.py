@@ -15,9 +15,10 @@ from penchant.errors import DataError, ModelError
 from penchant.interests import layers
 from penchant.interests.calibration import auc, brier, calibration_error, calibration_noise, reliability
 from penchant.interests.features import FEATURES, chance_logit
-from penchant.interests.forecast import FORMS, RIDGE, Forecast, SmoothedShare, fit_logistic
+from penchant.interests.forecast import FORMS, Forecast, SmoothedShare
 from penchant.interests.layers import assign_layers, fit_forecast
-from penchant.interests.windows import History, cut_at, know, place_windows, read_outcomes
+from penchant.interests.logistic import RIDGE, fit_logistic
+from penchant.interests.windows import History, know, place_windows, read_outcomes
 from tests.interests.small_logs import habits_log, log_of, tree_of
 
 CONFIG = InterestsConfig(horizon=5)
@@ -25,7 +26,7 @@ CONFIG = InterestsConfig(horizon=5)
 
 def halves(clock: Clock = "time", n_users: int = 80) -> tuple[Events, Events, InterestTree]:
     events, tree = habits_log(n_users=n_users, clock=clock)
-    cut = cut_at(events, 0.8)
+    cut = events.cut_at(0.8)
     return events.before(cut), events.between(cut, np.inf), tree
 
 
@@ -60,8 +61,9 @@ def test_report_of_the_log_alone_and_save_and_load() -> None:
     assert all(a.dtype != object for a in parts.arrays.values())
     again = Forecast.from_parts(Parts(json.loads(json.dumps(parts.config)), parts.arrays, parts.tables))
     features = np.random.default_rng(0).normal(size=(50, len(FEATURES)))
+    user = np.arange(50) // 5
     for level in (1, 2):
-        assert again.predict(features, level).tobytes() == forecast.predict(features, level).tobytes()
+        assert again.predict(features, level, user).tobytes() == forecast.predict(features, level, user).tobytes()
     assert again.report is not None
     assert again.report.methods.equals(forecast.report.methods)
     assert (again.method_used, again.horizon) == (forecast.method_used, forecast.horizon)
@@ -76,10 +78,11 @@ def test_every_form_is_deterministic_and_survives_saving(form: str) -> None:
     first, second = (fit_forecast(events, tree, config, seed=1) for _ in range(2))
     assert first.method_used == form
     assert first.to_parts().config == second.to_parts().config
-    features = np.random.default_rng(0).normal(size=(20, len(FEATURES)))
+    features, user = np.random.default_rng(0).normal(size=(20, len(FEATURES))), np.arange(20) // 4
     loaded = Forecast.from_parts(first.to_parts())
-    assert loaded.predict(features, 2).tolist() == second.predict(features, 2).tolist()
-    assert ((loaded.predict(features, 2) > 0) & (loaded.predict(features, 2) < 1)).all()
+    chance = loaded.predict(features, 2, user)
+    assert chance.tolist() == second.predict(features, 2, user).tolist()
+    assert ((chance > 0) & (chance < 1)).all()
 
 
 def test_too_short_a_past_is_said_aloud() -> None:
@@ -111,8 +114,7 @@ def test_logistic_agrees_with_scikit_learn() -> None:
     x = rng.normal(size=(400, 5))
     y = rng.random(400) < 1 / (1 + np.exp(-(x @ [1.0, -2.0, 0.0, 0.5, 0.0]) + 0.3))
     ours = fit_logistic(x, y)
-    z = (np.clip(x, ours.low, ours.high) - ours.centre) / ours.scale
-    theirs = LogisticRegression(C=1 / (RIDGE * len(x)), tol=1e-9, max_iter=1000).fit(z, y)
+    theirs = LogisticRegression(C=1 / (RIDGE * len(x)), tol=1e-9, max_iter=1000).fit(ours.scaling.apply(x), y)
     np.testing.assert_allclose(ours.weights[:-1], theirs.coef_[0], atol=1e-4)
 
 

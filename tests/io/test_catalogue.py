@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from penchant.data import Items
 from penchant.errors import DataError
 from penchant.io import describe_log, read_log
 from penchant.io.describe import guess_language
@@ -114,3 +115,26 @@ def test_same_log_same_bytes() -> None:
     assert one.events.table.equals(other.events.table)
     assert np.array_equal(one.events.weight, other.events.weight)
     assert one.facts == other.facts
+
+
+def test_another_form_of_a_user_id_is_told_with_its_row() -> None:
+    events = pl.DataFrame({"user_id": ["7", "8", "7"], "item_id": ["x", "y", "z"]})
+    log = read_log(events, attributes=pl.DataFrame({"user_id": [None, "7", "007", "8"], "plan": ["a", "b", "c", "d"]}))
+    assert log.attributes is not None
+    assert log.attributes.rows() == [("7", "b"), ("8", "d")]
+    found = {f.kind: f.rows for f in log.findings}
+    assert found["another form of a user id"] == (3,)
+    assert log.facts["n_users_with_attributes"] == 2
+
+
+def test_a_title_that_opens_the_text_is_not_doubled_and_no_word_is_cut() -> None:
+    table = pl.DataFrame(
+        {
+            "item_id": list("abcd"),
+            "title": ["It", "Red shoes", "红楼", None],
+            "text": ["Italian tale", "Red shoes, size 40", "红楼梦", "plain"],
+            "categories": [[]] * 4,
+        },
+        schema_overrides={"categories": pl.List(pl.String)},
+    )
+    assert Items(table).texts(("title", "text")) == ["It Italian tale", "Red shoes , size 40", "红楼 梦", "plain"]

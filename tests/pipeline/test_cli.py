@@ -10,7 +10,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+import penchant.assessment
+import penchant.io
 import penchant.pipeline
+from penchant.artefacts import to_json
 from tests.conftest import Ran
 
 Cli = Callable[..., Ran]
@@ -109,3 +112,46 @@ def test_every_command_of_the_readme_exists_and_has_help(cli: Cli) -> None:
     readme = (DOCS.parent / "README.md").read_text(encoding="utf-8")
     assert set(re.findall(r"^penchant (\w+)", readme, flags=re.M)) <= set(commands.split())
     assert cli("--version").out.startswith("penchant ")
+
+
+def test_the_command_line_and_python_read_a_file_alike(tmp_path: Path, cli: Cli) -> None:
+    """A log of quantities without actions is one of purchases: unless the caller says what the actions are."""
+    log = tmp_path / "log.csv"
+    log.write_text(
+        "CustomerID,StockCode,Quantity,InvoiceDate\n"
+        + "".join(f"c{i % 7},s{i % 11},{q},2020-01-{1 + i % 28:02}\n" for i, q in enumerate([12, -2, 1, 48] * 15))
+    )
+    in_python = penchant.io.describe_log(penchant.io.read_log(log))
+    ran = cli("doctor", log, "--json")
+    assert ran.code == 0, ran.err
+    assert json.loads(ran.out)["actions"] == json.loads(to_json(in_python))["actions"]
+    assert "purchase" in str(in_python["actions"])
+    told = cli("doctor", log, "--json", "--set", "io.default_action=view")
+    assert "purchase" not in str(json.loads(told.out)["actions"])
+
+
+def test_a_folder_that_can_not_be_made_is_refused_before_the_work(
+    world_folder: Path, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def worked(*_args: object, **_kwargs: object) -> None:
+        raise AssertionError("the work began")
+
+    monkeypatch.setattr(penchant.assessment, "assess", worked)
+    (tmp_path / "file").write_text("mine")
+    ran = cli("evaluate", world_folder / "events.parquet", "-o", tmp_path / "file" / "e", "--quiet")
+    assert ran.code == 2
+    assert "can't be made" in ran.err
+
+
+@pytest.mark.parametrize("setting", ["represent.method=factor", "recommend.method=blnd", "segments.n_segments=0"])
+def test_a_wrong_setting_is_refused_before_the_work(
+    setting: str, world_folder: Path, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def worked(*_args: object, **_kwargs: object) -> None:
+        raise AssertionError("the work began")
+
+    monkeypatch.setattr(penchant.pipeline, "encode_items", worked)
+    files = (world_folder / "events.parquet", world_folder / "items.parquet")
+    ran = cli("fit", *files, "-o", tmp_path / "m", "--quiet", "--set", setting)
+    assert ran.code == 2
+    assert setting.split("=")[0] in ran.err

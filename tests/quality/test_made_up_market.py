@@ -11,7 +11,7 @@ import penchant as pc
 from penchant.config import build_config
 from penchant.demo import segment_of_user
 from penchant.io.world import World, make_world
-from penchant.io.world_truth import score_layers, score_leaves, score_names, score_segments
+from penchant.io.world.truth import score_layers, score_leaves, score_names, score_segments
 from penchant.model import Model
 
 

@@ -9,11 +9,12 @@ import polars as pl
 import pytest
 import scipy.sparse as sp
 
-from penchant.config import RecommendConfig, RunOptions
+from penchant.config import RecommendConfig
 from penchant.data import Events, InterestTree, Items, ItemSpace, Profiles, Vectors
 from penchant.recommend import Recommender, fit_recommender
 
 N_USERS, N_ITEMS, N_GROUPS, DAY = 60, 45, 3, 86_400.0
+HALF_LIVES = (60.0, 7.0)
 NEW_ITEM = N_ITEMS - 1  # nobody ever touched it; its text says group 2
 
 
@@ -93,7 +94,9 @@ def make_market(clock: str = "time") -> Market:
 
 def fit_market(market: Market, **settings: object) -> Recommender:
     config = RecommendConfig(n_candidates=30, min_window_users=5, **settings)  # type: ignore[arg-type]
-    return fit_recommender(market.events, market.items, market.space, market.tree, config, seed=0, run=RunOptions())
+    return fit_recommender(
+        market.events, market.items, market.space, market.tree, config, seed=0, half_lives=HALF_LIVES
+    )
 
 
 @pytest.fixture(scope="session")

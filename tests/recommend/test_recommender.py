@@ -11,13 +11,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from penchant.config import RecommendConfig, RunOptions
+from penchant.config import RecommendConfig
 from penchant.data import Events, Profiles
 from penchant.errors import ConfigError, DataError
 from penchant.recommend import Recommender, explain, fit_recommender
 from penchant.recommend.choose import methods
 
-from .conftest import N_GROUPS, N_ITEMS, N_USERS, NEW_ITEM, Market, events_of, fit_market, make_market
+from .conftest import HALF_LIVES, N_GROUPS, N_ITEMS, N_USERS, NEW_ITEM, Market, events_of, fit_market, make_market
 
 ALL = np.arange(N_USERS + 1, dtype=np.int32)
 
@@ -161,7 +161,7 @@ def test_tiny_logs_still_recommend(market: Market) -> None:
     for rows in ([(0, 0, 1.0, 1.0)], [(0, 0, 1.0, 1.0), (1, 0, 1.0, 1.0), (1, 1, 1.0, 1.0)], [(0, 0, -1.0, 1.0)]):
         events = events_of(rows, 2)
         one = fit_recommender(
-            events, market.items, market.space, market.tree, RecommendConfig(), seed=0, run=RunOptions()
+            events, market.items, market.space, market.tree, RecommendConfig(), seed=0, half_lives=HALF_LIVES
         )
         assert one.chosen == "sum_z"
         empty = Profiles(market.profiles.points.clear(), 1.0)
@@ -172,7 +172,7 @@ def test_tiny_logs_still_recommend(market: Market) -> None:
 def test_no_texts_no_events(market: Market) -> None:
     none = events_of([], 1)
     space = replace(market.space, text=None)
-    one = fit_recommender(none, market.items, space, market.tree, RecommendConfig(), seed=0, run=RunOptions())
+    one = fit_recommender(none, market.items, space, market.tree, RecommendConfig(), seed=0, half_lives=HALF_LIVES)
     assert one.popular(3).table.height == 0
     assert "text" not in one.signals.names
 
@@ -236,3 +236,10 @@ def test_two_processes_give_the_same_bytes() -> None:
         for env in ({"PYTHONHASHSEED": "1", "OMP_NUM_THREADS": "1"}, {"PYTHONHASHSEED": "2", "OMP_NUM_THREADS": "2"})
     ]
     assert runs[0] == runs[1]
+
+
+def test_under_one_signal_users_without_a_past_get_what_all_like(market: Market) -> None:
+    chosen = fit_market(market, method="item_knn")
+    listed = chosen.recommend(ALL[-1:], market.profiles, k=5).table["item_row"].to_numpy()
+    popular = chosen.signals.popularity[chosen.signals.popular_names.index("popular")]
+    assert popular[listed].tolist() == sorted(popular, reverse=True)[:5]

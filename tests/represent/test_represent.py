@@ -26,7 +26,7 @@ def _purity(vectors: Vectors, k: int = 5) -> float:
 
 
 def _space(events: Events, text: Vectors | None, items: Items | None = None, **settings: object) -> ItemSpace:
-    config = RepresentConfig.model_validate({"n_factors": 8, "behaviour_weight": 1.0, **settings})
+    config = RepresentConfig.model_validate({"n_factors": 8, "weights": {"behaviour": 1.0}, **settings})
     return represent(events, items or items_of(), text, config, RUN, seed=0)[0]
 
 
@@ -69,7 +69,7 @@ def test_both_together_beat_each_alone():
 
 
 def test_fused_cosines_are_weighted_means_of_the_parts():
-    space = _space(market(), texts(), text_weight=3.0)
+    space = _space(market(), texts(), weights={"behaviour": 1, "text": 3})
     assert space.text is not None
     assert space.behaviour is not None
     text, behaviour = space.text.values, space.behaviour.values
@@ -79,7 +79,7 @@ def test_fused_cosines_are_weighted_means_of_the_parts():
 
 
 def test_a_weight_of_zero_leaves_a_part_out():
-    space = _space(market(), texts(), behaviour_weight=0)
+    space = _space(market(), texts(), weights={"behaviour": 0})
     assert np.allclose(space.fused.values, texts().values, atol=1e-6)
     assert space.behaviour is not None
 
@@ -123,7 +123,7 @@ def test_items_with_neither_are_zero():
 def test_vector_columns_join_by_their_weight():
     rng = np.random.default_rng(1)
     image = rng.normal(size=(N_ITEMS, 3)).astype(np.float32) * 7  # not of unit length
-    space = _space(market(), texts(), items_of(image=image), vector_weight=2.0)
+    space = _space(market(), texts(), items_of(image=image), weights={"behaviour": 1, "image": 2})
     assert space.fused.values.shape[1] == 12 + 8 + 3
     assert "0.5 image" in space.fused.name
     assert np.allclose(np.linalg.norm(space.fused.values[:, -3:], axis=1), np.sqrt(0.5), atol=1e-5)
@@ -188,7 +188,7 @@ def test_another_process_gives_the_same_bytes():
 def test_too_few_pairs_leave_a_part_missing():
     text = Vectors(np.eye(5, dtype=np.float32), "texts")
     behaviour = Vectors(np.vstack([np.eye(5, dtype=np.float32)[:4], np.zeros((1, 5), np.float32)]), "behaviour")
-    fused = fuse(text, behaviour, items_of(5), RepresentConfig(behaviour_weight=1), seed=0)
+    fused = fuse(text, behaviour, items_of(5), RepresentConfig(weights={"behaviour": 1}), seed=0)
     assert fused.present.all()
     assert not fused.values[4, 5:10].any()
     # half of it is unknown: near to nothing rather than near to everything with its text

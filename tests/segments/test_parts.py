@@ -13,6 +13,7 @@ from penchant.errors import DataError
 from penchant.segments.choose import choose_n
 from penchant.segments.exemplars import cohesion
 from penchant.segments.names import node_names, segment_names, segment_traits
+from penchant.segments.recipe import Recipe
 from penchant.segments.rows import rows_of_shares, user_rows, with_parents
 from penchant.segments.worth import measure_worth, shuffled_shares
 from tests.segments.market import make_tree, profiles_of
@@ -56,7 +57,7 @@ def test_number_of_plain_groups_is_found(n: int) -> None:
     rng = np.random.default_rng(0)
     rows = np.eye(8)[np.repeat(np.arange(n), 30)] + rng.normal(0, 0.1, (30 * n, 8))
     rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
-    choice = choose_n(rows, "kmeans", max_segments=7, max_users=1000, seed=0)
+    choice = choose_n(rows, Recipe(), max_segments=7, max_users=1000, seed=0)
     assert choice.n_segments == n
     assert [c.n_segments for c in choice.candidates] == list(range(2, min(7, 3 * n) + 1))
     best = choice.candidates[n - 2]
@@ -65,7 +66,7 @@ def test_number_of_plain_groups_is_found(n: int) -> None:
 
 def test_number_is_chosen_on_a_sample_of_a_large_log() -> None:
     rows = np.repeat(np.eye(3, dtype=np.float32), 500, axis=0)
-    choice = choose_n(rows, "kmeans", max_segments=4, max_users=200, seed=0)
+    choice = choose_n(rows, Recipe(), max_segments=4, max_users=200, seed=0)
     assert (choice.n_segments, choice.n_users) == (3, 200)
 
 
@@ -156,14 +157,14 @@ def test_a_number_that_tells_nothing_of_later_is_not_chosen() -> None:
     pair = sp.csr_array(np.eye(2, dtype=np.float32)[group // 2])
     four = sp.csr_array(np.eye(4, dtype=np.float32)[group])
     found = {
-        name: choose_n(rows, "kmeans", max_segments=8, max_users=1000, seed=0, later=later)
+        name: choose_n(rows, Recipe(), max_segments=6, max_users=1000, seed=0, later=later)
         for name, later in (("pair", pair), ("four", four))
     }
     assert found["four"].n_segments == 4
     assert found["pair"].n_segments == 2
     assert found["pair"].separation_is.startswith("nats")
     assert found["pair"].candidates[0].separation == pytest.approx(np.log(2), abs=0.05)
-    few = choose_n(rows, "kmeans", max_segments=8, max_users=1000, seed=0, later=sp.csr_array((240, 2)))
+    few = choose_n(rows, Recipe(), max_segments=3, max_users=1000, seed=0, later=sp.csr_array((240, 2)))
     assert few.separation_is.startswith("mean silhouette")
 
 
@@ -197,3 +198,9 @@ def test_same_rows_from_shares_as_from_profiles() -> None:
     a = user_rows(profiles_of(leaves, tree), tree, 10, SegmentsConfig()).values
     b = rows_of_shares(with_parents(sp.csr_array(leaves), tree), tree, SegmentsConfig()).values
     np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+def test_a_segment_where_nobody_was_before_has_a_worth_too() -> None:
+    later = sp.csr_array(np.repeat(np.eye(2, dtype=np.float32), 30, axis=0))
+    worth = measure_worth(np.repeat([0, 1], 30).astype(np.int32), later, n_segments=3, in_sample=False, n_random=20)
+    assert worth.passes.tolist() == [True, True, False]

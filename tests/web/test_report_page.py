@@ -2,44 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser
 
 import penchant as pc
 from penchant.config import build_config
 from penchant.model import Model
 from penchant.report import write_report
+from tests.web.conftest import SIZES, open_page
 
 EVIL = (
     "<img src=x onerror=\"document.body.dataset.evil='yes'\"></script><script>document.body.dataset.evil='yes'</script>"
 )
-SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
-# Chromium tries to reach its maker's hosts at every start; a test machine has no business there.
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
-    path = os.environ.get("PENCHANT_BROWSER") or next((p for n in names if (p := shutil.which(n))), None)
-    if path is None and not os.environ.get("PENCHANT_REQUIRE_BROWSER"):
-        pytest.skip("no chromium or chrome on this machine; install one or set PENCHANT_BROWSER to its path")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")
@@ -49,24 +26,9 @@ def report(model: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-def _open(browser: Browser, file: Path, size: str) -> tuple[Page, list[str]]:
-    width, height = SIZES[size]
-    page = browser.new_page(viewport={"width": width, "height": height})
-    troubles: list[str] = []
-    page.on("pageerror", lambda error: troubles.append(str(error)))
-    page.on("console", lambda m: troubles.append(m.text) if m.type == "error" else None)
-    page.on(
-        "request",
-        lambda r: troubles.append(f"asked for {r.url}") if not r.url.startswith(("file:", "data:", "blob:")) else None,
-    )
-    page.goto(file.as_uri())
-    page.wait_for_function("document.body.dataset.ready === 'yes'")
-    return page, troubles
-
-
 @pytest.mark.parametrize("size", SIZES)
 def test_the_page_draws_without_network_or_errors(browser: Browser, report: Path, size: str) -> None:
-    page, troubles = _open(browser, report, size)
+    page, troubles = open_page(browser, report, size)
     assert troubles == []
     assert page.locator("#map-plot .scatterlayer .point").count() > 50
     assert page.locator(".rings").count() >= 1
@@ -75,7 +37,7 @@ def test_the_page_draws_without_network_or_errors(browser: Browser, report: Path
 
 
 def test_colouring_finding_and_highlighting_work(browser: Browser, report: Path, model: Model) -> None:
-    page, troubles = _open(browser, report, "desktop")
+    page, troubles = open_page(browser, report, "desktop")
     colours = "() => JSON.stringify(document.getElementById('map-plot').data[0].marker.color)"
     before = page.evaluate(colours)
     page.select_option("#colour", "segment")
@@ -95,7 +57,7 @@ def test_colouring_finding_and_highlighting_work(browser: Browser, report: Path,
 
 
 def test_every_section_stands_with_a_time_stamp(browser: Browser, report: Path) -> None:
-    page, _ = _open(browser, report, "desktop")
+    page, _ = open_page(browser, report, "desktop")
     sections = ["input", "map", "tree", "layers", "profiles", "segments", "recommendations", "evaluation"]
     assert [s for s in sections if page.locator(f"h2#{s} .stamp").count() != 1] == []
     assert "20" in page.locator("h2#layers .stamp").inner_text()
@@ -104,7 +66,7 @@ def test_every_section_stands_with_a_time_stamp(browser: Browser, report: Path) 
 
 def test_chinese_words_are_used(browser: Browser, model: Model, tmp_path: Path) -> None:
     write_report(model, tmp_path / "zh.html", language="zh")
-    page, troubles = _open(browser, tmp_path / "zh.html", "phone")
+    page, troubles = open_page(browser, tmp_path / "zh.html", "phone")
     assert "兴趣地图" in page.locator("h2#map").inner_text()
     assert page.locator("h2#recommendations ~ .scroll td:last-child").first.inner_text() >= "一", "reasons are Chinese"
     assert troubles == []
@@ -124,7 +86,7 @@ def test_hostile_texts_stay_texts(browser: Browser, tmp_path: Path) -> None:
     items = pl.DataFrame({"item_id": ids, "title": [f"{EVIL} shoe {i}" for i in range(len(ids))]})
     model = pc.fit(events, items, config=build_config({"encode": {"method": "tfidf"}}))
     write_report(model, tmp_path / "evil.html")
-    page, troubles = _open(browser, tmp_path / "evil.html", "desktop")
+    page, troubles = open_page(browser, tmp_path / "evil.html", "desktop")
     assert page.evaluate("document.body.dataset.evil") is None
     assert page.locator("main img").count() == 0
     assert troubles == []

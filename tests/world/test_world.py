@@ -13,11 +13,11 @@ import pytest
 
 from penchant.errors import ConfigError, OutputError
 from penchant.io.world import START, World, make_world, write_world
-from penchant.io.world_events import ACTIONS
-from penchant.io.world_lexicon import GroupedDraw, load_lexicon
-from penchant.io.world_noise import LEVELS
-from penchant.io.world_users import touch_probability
-from penchant.io.world_words import word_distribution
+from penchant.io.world.events import ACTIONS
+from penchant.io.world.lexicon import GroupedDraw, load_lexicon
+from penchant.io.world.noise import LEVELS
+from penchant.io.world.users import touch_probability
+from penchant.io.world.word_model import word_distribution
 
 SMALL = {"n_users": 120, "n_items": 300, "n_days": 60, "n_events": 6000}
 

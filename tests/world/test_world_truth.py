@@ -9,7 +9,7 @@ from sklearn.metrics import f1_score
 
 from penchant.errors import DataError
 from penchant.io.world import World, make_world
-from penchant.io.world_truth import (
+from penchant.io.world.truth import (
     layer_f1,
     score_layers,
     score_leaves,

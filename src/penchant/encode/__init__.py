@@ -7,29 +7,37 @@ in `_LOADERS`, and its name in `EncodeConfig.method`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 
 import numpy as np
 import polars as pl
 
 from penchant.config import EncodeConfig, RunOptions
-from penchant.data import Items, Parts, Vectors
+from penchant.data import FloatArray, Items, Parts, Vectors
 from penchant.encode.auto import AutoEncoder
 from penchant.encode.tfidf import TfidfEncoder
 from penchant.encode.transformer import TransformerEncoder
+from penchant.encode.tuned import TunedEncoder, check_tuning, tune_encoder
+from penchant.encode.tuned_transformer import CarriedTransformer
+from penchant.encode.word_vectors import WordVectorEncoder
 from penchant.errors import ModelError, did_you_mean
 from penchant.protocols import Encoder
 
-__all__ = ["encode_items", "encoder_from_parts", "make_encoder"]
+__all__ = ["check_tuning", "encode_items", "encoder_from_parts", "make_encoder", "tune_encoder"]
 
 
 _MAKERS: dict[str, Callable[[EncodeConfig, RunOptions, int], Encoder]] = {
     "auto": lambda config, run, seed: AutoEncoder(config, run, seed=seed),
     "tfidf": lambda config, run, seed: TfidfEncoder(n_dims=config.n_dims, seed=seed),
     "transformer": lambda config, run, seed: TransformerEncoder(config, run),
+    "words": lambda config, run, seed: WordVectorEncoder(config),
 }
 _LOADERS: dict[str, Callable[[Parts, RunOptions], Encoder]] = {
     "tfidf": lambda parts, run: TfidfEncoder.from_parts(parts),
     "transformer": TransformerEncoder.from_parts,
+    "words": lambda parts, run: WordVectorEncoder.from_parts(parts),
+    "tuned": lambda parts, run: TunedEncoder.from_parts(parts, lambda base: encoder_from_parts(base, run)),
+    "carried": CarriedTransformer.from_parts,
 }
 
 
@@ -37,6 +45,7 @@ def make_encoder(config: EncodeConfig, run: RunOptions, *, seed: int) -> Encoder
     """Build the encoder a config asks for, not yet fitted; None for method "none".
 
     Raises:
+        ConfigError: method "words" without a path in `config.model`.
         MissingExtraError: method "transformer" without the extra.
         ModelError: the model that `config.model` names can't be found or read.
 
@@ -49,7 +58,7 @@ def make_encoder(config: EncodeConfig, run: RunOptions, *, seed: int) -> Encoder
 def encode_items(items: Items, encoder: Encoder | None, config: EncodeConfig, run: RunOptions) -> Vectors | None:
     """Encode the texts of a catalogue (`config.fields` joined), each distinct text once.
 
-    An encoder that is not fitted yet (no true `fitted` attribute) learns from these texts first; one that is, is left
+    An encoder that is not fitted yet learns from these texts first; one that is, is left
     as it is, so that items which come later lie in the same space.
 
     Returns:
@@ -60,7 +69,7 @@ def encode_items(items: Items, encoder: Encoder | None, config: EncodeConfig, ru
     distinct = texts.filter(texts != "").unique().sort()
     if encoder is None or distinct.is_empty():
         return None
-    if not getattr(encoder, "fitted", False):
+    if not encoder.fitted:
         encoder.fit(distinct.to_list())
     vectors = encoder.encode(distinct.to_list())
     # items without a text take the row of zeros behind the last
@@ -70,14 +79,42 @@ def encode_items(items: Items, encoder: Encoder | None, config: EncodeConfig, ru
     return Vectors(padded[row.to_numpy()], encoder.name)
 
 
+class SavedEncoder:
+    """An encoder as it was saved, opened when a text comes: reading a model needs no transformer.
+
+    `encode` raises ModelError where the transformer's files are gone or changed, MissingExtraError without the extra.
+    """
+
+    fitted = True
+
+    def __init__(self, parts: Parts, run: RunOptions) -> None:
+        self._parts, self._run = parts, run
+
+    @property
+    def name(self) -> str:
+        return self._opened.name
+
+    @cached_property
+    def _opened(self) -> Encoder:
+        return _LOADERS[self._parts.config["kind"]](self._parts, self._run)
+
+    def fit(self, texts: list[str]) -> None:
+        raise ModelError("saved encoder: is fitted already; make a new one with make_encoder to learn from other texts")
+
+    def encode(self, texts: list[str]) -> FloatArray:
+        return self._opened.encode(texts)
+
+    def to_parts(self) -> Parts:
+        return self._parts
+
+
 def encoder_from_parts(parts: Parts, run: RunOptions) -> Encoder:
-    """Rebuild a saved encoder; a transformer is opened again by its name or path and must have the same checksum.
+    """Rebuild a saved encoder; a transformer is opened by its name or path when it is first used.
 
     Raises:
-        ModelError: unknown kind, or the transformer's files are gone or changed.
-        MissingExtraError: a transformer without the extra.
+        ModelError: unknown kind.
     """
     kind = str(parts.config.get("kind"))
     if kind not in _LOADERS:
         raise ModelError(f"saved encoder: kind {kind!r} is unknown; {did_you_mean(kind, list(_LOADERS))}")
-    return _LOADERS[kind](parts, run)
+    return SavedEncoder(parts, run)

@@ -55,6 +55,15 @@ class AutoEncoder:
     def to_parts(self) -> Parts:
         return self._fitted().to_parts()
 
+    @property
+    def chosen(self) -> Encoder:
+        """The encoder that was chosen.
+
+        Raises:
+            ModelError: not fitted.
+        """
+        return self._fitted()
+
     def _fitted(self) -> Encoder:
         if self._chosen is None:
             raise ModelError("text encoder: not fitted; call fit(texts) first")

@@ -21,8 +21,8 @@ _HIDDEN_SIZE_KEYS = ("hidden_size", "n_embd", "d_model", "dim")
 _OFFSET_POSITIONS = ("roberta", "camembert", "mpnet", "longformer")
 _POSITION_KEYS = ("max_position_embeddings", "n_positions", "n_ctx")
 # what decides the vectors; readmes and other formats of the same weights don't
-_DECISIVE = ("*.safetensors", "*.json", "*.txt", "*.model")
-_DOWNLOADED = (*_DECISIVE, "*/config.json", "*/model.safetensors")
+DECISIVE_FILES = ("*.safetensors", "*.json", "*.txt", "*.model")
+_DOWNLOADED = (*DECISIVE_FILES, "*/config.json", "*/model.safetensors")
 _NOT_DOWNLOADED = ("onnx/*", "openvino/*", "*/onnx/*")
 
 
@@ -208,7 +208,7 @@ def _label(path: Path, source: str) -> str:
 def _checksum(path: Path, places: list[str]) -> str:
     """Sha256 over names and contents of all files that decide the vectors."""
     folders = [path, *(path / place for place in places)]
-    files = sorted({file for folder in folders for pattern in _DECISIVE for file in folder.glob(pattern)})
+    files = sorted({file for folder in folders for pattern in DECISIVE_FILES for file in folder.glob(pattern)})
     total = hashlib.sha256()
     for file in files:
         total.update(f"{file.relative_to(path).as_posix()}\0{sha256_of(file)}\n".encode())

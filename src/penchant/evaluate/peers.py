@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +13,8 @@ from penchant.config import EvaluateConfig, RunOptions
 from penchant.data import Events, IntArray, Items
 from penchant.errors import ConfigError, DataError, did_you_mean
 from penchant.evaluate.ranking import score_lists
-from penchant.evaluate.split import seen_items, split_by_time
-from penchant.progress import step
+from penchant.evaluate.split import split_by_time
+from penchant.progress import maybe_step
 from penchant.scorers import SCORERS, build_scorer, top_lists
 
 
@@ -40,20 +39,16 @@ class _Window:
     user_rows: IntArray
 
 
-def run_peers(
-    train: Events,
-    items: Items,
-    names: Sequence[str],
-    user_rows: IntArray,
-    config: EvaluateConfig,
-    *,
-    seed: int,
-    run: RunOptions | None = None,
-) -> dict[str, IntArray]:
-    """Lists of each peer: name -> (len(user_rows), k) item rows, -1 where fewer exist. See `fit_peers`."""
-    return {
-        name: peer.lists for name, peer in fit_peers(train, items, names, user_rows, config, seed=seed, run=run).items()
-    }
+def check_peers(names: Sequence[str]) -> tuple[str, ...]:
+    """Refuse a peer that does not exist, naming the nearest.
+
+    Raises:
+        ConfigError: no scorer has one of the names.
+    """
+    for name in names:
+        if name not in SCORERS:
+            raise ConfigError(f"peer '{name}' is unknown; {did_you_mean(name, list(SCORERS))}")
+    return tuple(names)
 
 
 def fit_peers(
@@ -75,15 +70,13 @@ def fit_peers(
     Raises:
         ConfigError: no scorer has one of the names.
     """
-    for name in names:
-        if name not in SCORERS:
-            raise ConfigError(f"peer '{name}' is unknown; {did_you_mean(name, list(SCORERS))}")
+    check_peers(names)
     n_items = len(items)
     window = _window(train, n_items, config, seed)
-    history, seen = train.matrix(n_items, binary=True), seen_items(train, n_items)
+    history, seen = train.matrix(n_items, binary=True), train.touched(n_items)
     out: dict[str, Peer] = {}
     for name in names:
-        with step(f"peer {name}") if run is not None and run.progress else nullcontext():
+        with maybe_step(f"peer {name}", run):
             grid = SCORERS[name].GRID
             validation = _validate(name, grid, window, items, config.k, seed)
             settings = grid[int(np.argmax(validation))] if validation else grid[0]

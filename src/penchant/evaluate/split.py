@@ -49,7 +49,7 @@ class Split:
 
     def seen(self, n_items: int) -> sp.csr_array:
         """(n_users, n_items) 0/1: what each user acted on in train, liked or not; never recommended, never a target."""
-        return seen_items(self.train, n_items)
+        return self.train.touched(n_items)
 
     def targets(self, n_items: int, cold_items: ColdItems = "miss") -> sp.csr_array:
         """What a good list would hold: the items a known user liked in test and had not acted on in train.
@@ -100,7 +100,7 @@ def split_by_time(events: Events, test_share: float) -> Split:
     if not 0 < test_share < 1:
         raise DataError(f"split: test_share must be above 0 and below 1. Got {test_share}.")
     n = len(events)
-    cut = float(events.time[min(n - 1, int(np.floor(n * (1 - test_share))))]) if n else 0.0
+    cut = events.cut_at(1 - test_share)
     train = events.before(cut)
     if not len(train):
         raise DataError(
@@ -108,13 +108,3 @@ def split_by_time(events: Events, test_share: float) -> Split:
             f"{len(np.unique(events.time)):,} different times); give a longer log, or a smaller evaluate.test_share"
         )
     return Split(train, events.take(events.time >= cut), cut)
-
-
-def seen_items(events: Events, n_items: int) -> sp.csr_array:
-    """(n_users, n_items) float32 0/1: pairs with an event of any weight but zero (an impression is not an act)."""
-    acts = (events.item_row >= 0) & (events.weight != 0)
-    pairs = (events.user_row[acts], events.item_row[acts])
-    out = sp.coo_array((np.ones(len(pairs[0]), np.float32), pairs), shape=(events.n_users, n_items)).tocsr()
-    out.sum_duplicates()
-    out.data = np.ones_like(out.data)
-    return out

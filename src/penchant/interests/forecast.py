@@ -1,7 +1,8 @@
 """The small models that turn features of an interest point into a chance, and the forecast that holds them.
 
 Forms, in one table: `logistic` (features clipped to the range seen, standardised, L2), `boosted` (gradient-boosted
-trees, LightGBM), `blend` (mean of their log odds). All are trained on log loss, whose minimum is the true chance.
+trees, LightGBM), `blend` (mean of their log odds): trained on log loss, whose minimum is the true chance. `softmax` (a
+small network over all of a user's interests) is trained on the squared error of shares; see `softmax.py`.
 """
 
 from __future__ import annotations
@@ -18,13 +19,12 @@ from penchant.data import Parts
 from penchant.errors import ModelError
 from penchant.interests.calibration import logit, sigmoid
 from penchant.interests.features import FEATURES
+from penchant.interests.logistic import Logistic, Rows, Scaling, fit_logistic
+from penchant.interests.softmax import Softmax, fit_softmax, scaled_by_user
 
 Array = npt.NDArray[np.float64]
 BoolVector = npt.NDArray[np.bool_]
 
-CLIP_QUANTILES = (0.005, 0.995)
-RIDGE = 0.01  # penalty a row of data on standardised coefficients
-NEWTON_STEPS = 50
 BOOSTING = {
     "objective": "binary",
     "learning_rate": 0.1,
@@ -39,31 +39,31 @@ BOOSTING = {
 BOOSTING_ROUNDS = 60
 
 
-class ChanceModel(Protocol):
-    """Features to chances."""
+@dataclass(frozen=True)
+class Lessons:
+    """What a form learns from: points of acting users, the points of one user at one cut together.
 
-    def predict(self, features: Array) -> Array: ...
+    features: (n, d). hits: (n,) how many of the user's next `horizon` events touched the point. user: (n,) whose point;
+    the same user at two cuts is two.
+    """
+
+    features: Array
+    hits: npt.NDArray[np.int64]
+    user: Rows
+    horizon: int
+
+    @property
+    def outcome(self) -> BoolVector:
+        """(n,) touched at all."""
+        return np.asarray(self.hits > 0)
+
+
+class ChanceModel(Protocol):
+    """Features to chances. user: (n,) whose point it is, the points of one user together."""
+
+    def predict(self, features: Array, user: Rows) -> Array: ...
 
     def to_parts(self) -> Parts: ...
-
-
-@dataclass(frozen=True)
-class Logistic:
-    """Logistic regression on clipped, standardised features."""
-
-    low: Array
-    high: Array
-    centre: Array
-    scale: Array
-    weights: Array  # the last one is the intercept
-
-    def predict(self, features: Array) -> Array:
-        z = (np.clip(features, self.low, self.high) - self.centre) / self.scale
-        return sigmoid(z @ self.weights[:-1] + self.weights[-1])
-
-    def to_parts(self) -> Parts:
-        names = ("low", "high", "centre", "scale", "weights")
-        return Parts({"kind": "logistic"}, {name: getattr(self, name) for name in names})
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Boosted:
 
     text: str
 
-    def predict(self, features: Array) -> Array:
+    def predict(self, features: Array, user: Rows | None = None) -> Array:
         import lightgbm
 
         return np.asarray(lightgbm.Booster(model_str=self.text).predict(features), np.float64)
@@ -88,7 +88,7 @@ class Blend:
     logistic: Logistic
     boosted: Boosted
 
-    def predict(self, features: Array) -> Array:
+    def predict(self, features: Array, user: Rows | None = None) -> Array:
         return sigmoid((logit(self.logistic.predict(features)) + logit(self.boosted.predict(features))) / 2)
 
     def to_parts(self) -> Parts:
@@ -100,41 +100,14 @@ class SmoothedShare:
     """Stands in where a log has too little past to learn from: 1 - (1 - share) ** H, the share of the user's liked
     touches drawn towards the crowd's (a Beta prior of two events)."""
 
-    def predict(self, features: Array) -> Array:
+    def predict(self, features: Array, user: Rows | None = None) -> Array:
         return sigmoid(features[:, FEATURES.index("all_chance")])
 
     def to_parts(self) -> Parts:
         return Parts({"kind": "smoothed_share"})
 
 
-def fit_logistic(features: Array, outcome: BoolVector, *, seed: int = 0) -> Logistic:
-    """Fit by Newton's method; a log loss with an L2 penalty has one minimum, so `seed` changes nothing.
-
-    Args:
-        features: (n, d). outcome: (n,).
-    """
-    del seed
-    low, high = np.quantile(features, CLIP_QUANTILES, axis=0)
-    clipped = np.clip(features, low, high)
-    centre, scale = clipped.mean(axis=0), clipped.std(axis=0)
-    scale[scale < 1e-9] = 1.0
-    z = np.column_stack([(clipped - centre) / scale, np.ones(len(features))])
-    penalty = np.full(z.shape[1], RIDGE * len(features))
-    penalty[-1] = 0.0
-    weights = np.zeros(z.shape[1])
-    weights[-1] = logit(np.array([(outcome.sum() + 0.5) / (len(outcome) + 1.0)]))[0]
-    for _ in range(NEWTON_STEPS):
-        chance = sigmoid(z @ weights)
-        slope = z.T @ (chance - outcome) + penalty * weights
-        curve = (z * (chance * (1 - chance))[:, None]).T @ z + np.diag(penalty + 1e-9)
-        step = np.linalg.solve(curve, slope)
-        weights = weights - step / max(1.0, float(np.abs(step).max()))  # at most 1 a step: no overshooting
-        if float(np.abs(step).max()) < 1e-8:
-            break
-    return Logistic(low, high, centre, scale, weights)
-
-
-def fit_boosted(features: Array, outcome: BoolVector, *, seed: int = 0) -> Boosted:
+def fit_boosted(features: Array, outcome: BoolVector, *, seed: int) -> Boosted:
     """Fit 60 trees of 7 leaves: small enough to predict millions of points in seconds."""
     import lightgbm
 
@@ -143,15 +116,28 @@ def fit_boosted(features: Array, outcome: BoolVector, *, seed: int = 0) -> Boost
     return Boosted(booster.model_to_string())
 
 
-def fit_blend(features: Array, outcome: BoolVector, *, seed: int = 0) -> Blend:
-    """Fit both."""
-    return Blend(fit_logistic(features, outcome, seed=seed), fit_boosted(features, outcome, seed=seed))
+def _logistic(seen: Lessons, seed: int) -> Logistic:
+    del seed  # a log loss with an L2 penalty has one minimum
+    return fit_logistic(seen.features, seen.outcome)
 
 
-FORMS: dict[str, Callable[..., ChanceModel]] = {
-    "logistic": fit_logistic,
-    "boosted": fit_boosted,
-    "blend": fit_blend,
+def _boosted(seen: Lessons, seed: int) -> Boosted:
+    return fit_boosted(seen.features, seen.outcome, seed=seed)
+
+
+def _blend(seen: Lessons, seed: int) -> Blend:
+    return Blend(_logistic(seen, seed), _boosted(seen, seed))
+
+
+def _softmax(seen: Lessons, seed: int) -> Softmax:
+    return fit_softmax(seen.features, seen.hits / seen.horizon, seen.user, horizon=seen.horizon, seed=seed)
+
+
+FORMS: dict[str, Callable[[Lessons, int], ChanceModel]] = {
+    "logistic": _logistic,
+    "boosted": _boosted,
+    "blend": _blend,
+    "softmax": _softmax,
 }
 
 
@@ -164,7 +150,12 @@ class LayerReport:
 
     reliability: of the leaves: bin · low · high · n · mean_probability · hit_rate (ten bins of equally many points).
     methods: of the leaves: method · auc · brier · ece (equal-mass bins) · ece_by_chance (what a perfect forecast shows
-        on as many points) · ece_width (equal-width bins); all but auc only where scores are chances.
+        on as many points) · ece_width (equal-width bins) · j; brier to ece_width only where scores are chances. j: sum
+        over a user's points of (y - y_hat)^2, mean over users (each weighs 1: each has H next events), y = share of
+        the next H events on the point, y_hat = the share the method expects. softmax expects shares itself, with room
+        for interests without a point; a chance p of H events is taken back to one event, 1 - (1 - p)^(1 / H), and
+        scaled to sum to 1 over the user's points, as the rules by share and by frequency do; the other rules hold no
+        shares, so j is null.
     layers: of the leaves, by forecast: layer · n_points · hit_rate (share of the points touched) · next_share (share of
         all next events that fall on the layer's points) · hit_share (share of the user's next H events a point gets);
         rates of an empty layer are null.
@@ -183,6 +174,15 @@ class LayerReport:
         return Parts({"facts": dict(self.facts)}, tables={name: getattr(self, name) for name in REPORT_TABLES})
 
 
+def shares_of(chance: Array, user: Rows, horizon: int) -> Array:
+    """Chances of H events as shares of one event, 1 - (1 - p)^(1 / H), scaled to sum to 1 over each user's points.
+
+    >>> shares_of(np.array([0.75, 0.75, 0.36]), np.array([0, 0, 1]), 2).tolist()
+    [0.5, 0.5, 1.0]
+    """
+    return scaled_by_user(-np.expm1(np.log1p(-np.minimum(chance, 1 - 1e-9)) / horizon), user)
+
+
 @dataclass(frozen=True)
 class Forecast:
     """One model a level.
@@ -197,9 +197,20 @@ class Forecast:
     report: LayerReport | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
 
-    def predict(self, features: Array, level: int) -> npt.NDArray[np.float32]:
-        """(n_points,) chance that the user's next H liked item events touch the interest."""
-        return self.models[level].predict(features).astype(np.float32)
+    def predict(self, features: Array, level: int, user: Rows) -> npt.NDArray[np.float32]:
+        """(n_points,) chance that the user's next H liked item events touch the interest.
+
+        Args:
+            user: (n_points,) whose point it is, the points of one user together.
+        """
+        return self.models[level].predict(features, user).astype(np.float32)
+
+    def shares(self, features: Array, level: int, user: Rows) -> Array:
+        """(n_points,) expected share of the user's next events on each point; see `LayerReport` for how."""
+        model = self.models[level]
+        if isinstance(model, Softmax):
+            return model.shares(features, user)
+        return shares_of(model.predict(features, user), user, self.horizon)
 
     def to_parts(self) -> Parts:
         """As settings and arrays: a level's parts are named by it."""
@@ -246,8 +257,14 @@ def _model_from(level: int, config: Mapping[str, Any], arrays: Mapping[str, npt.
         return SmoothedShare()
     if kind == "boosted":
         return Boosted(config["text"])
-    if kind not in ("logistic", "blend"):
+    if kind not in FORMS:
         raise ModelError(f"forecast: unknown kind {kind!r} at level {level}; known: {', '.join(sorted(FORMS))}")
-    names = ("low", "high", "centre", "scale", "weights")
-    linear = Logistic(*(np.asarray(arrays[f"level{level}_{name}"], np.float64) for name in names))
+    own = {
+        name.removeprefix(f"level{level}_"): np.asarray(a, np.float64)
+        for name, a in arrays.items()
+        if name.startswith(f"level{level}_")
+    }
+    if kind == "softmax":
+        return Softmax.from_parts(Parts(config, own))
+    linear = Logistic(Scaling(own["low"], own["high"], own["centre"], own["scale"]), own["weights"])
     return linear if kind == "logistic" else Blend(linear, Boosted(config["text"]))

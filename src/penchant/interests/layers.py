@@ -24,10 +24,11 @@ from penchant.interests.calibration import (
     check_probabilities,
     reliability,
 )
-from penchant.interests.forecast import Forecast, LayerReport, SmoothedShare
+from penchant.interests.forecast import Forecast, LayerReport, SmoothedShare, shares_of
 from penchant.interests.learning import choose_form, draw_users, facts_of, fit_levels, observe, sample
 from penchant.interests.rules import RULES, apply_rule, bands
-from penchant.interests.windows import WINDOW_SHARE, History, cut_at, know
+from penchant.interests.softmax import squared_error
+from penchant.interests.windows import WINDOW_SHARE, History, know
 from penchant.threads import one_thread
 
 __all__ = ["Forecast", "LayerReport", "assign_layers", "fit_forecast", "test_forecast"]
@@ -83,8 +84,8 @@ def fit_forecast(
             history = history.of_users(draw_users(able, config.max_forecast_users, seed))
         samples = sample(history, tree, config, seed)
         finest = samples[tree.n_levels]
-        cut = cut_at(history.events, 1 - WINDOW_SHARE)
-        form, trials = choose_form(finest, cut_at(history.events, 1 - 2 * WINDOW_SHARE), cut, config, seed)
+        cut = history.events.cut_at(1 - WINDOW_SHARE)
+        form, trials = choose_form(finest, history.events.cut_at(1 - 2 * WINDOW_SHARE), cut, config, seed)
         trial = Forecast(*fit_levels(samples, form, seed, end=cut), config.horizon)
         report = _test(trial, history.before(cut), history.events.between(cut, np.inf), tree, config, cut)
         models, used = fit_levels(samples, form, seed)
@@ -135,18 +136,22 @@ def _test(
         features, points, hits, n_users = seen.features, seen.points, seen.hits, seen.n_users
         if n_users < MIN_TEST_USERS:
             return None
-        chance = forecast.predict(features, level).astype(np.float64)
+        chance = forecast.predict(features, level, seen.user).astype(np.float64)
         outcome = hits > 0
         name = str(forecast.models[level].to_parts().config["kind"])
-        tables["methods"].append(_method_row(level, name, outcome, chance, True))
+        actual = hits / config.horizon
+        j = squared_error(actual, forecast.shares(features, level, seen.user), seen.user)
+        tables["methods"].append(_method_row(level, name, outcome, chance, True, j))
         if name != "smoothed_share":
             share = SmoothedShare().predict(features)
-            tables["methods"].append(_method_row(level, "smoothed_share", outcome, share, True))
+            j = squared_error(actual, shares_of(share, seen.user, config.horizon), seen.user)
+            tables["methods"].append(_method_row(level, "smoothed_share", outcome, share, True, j))
         layered = assign_layers(chance, core=config.core, secondary=config.secondary)
         tables["layers"].append(_layer_rows(level, "forecast", layered, hits, n_users, config.horizon))
         for rule in RULES:
             ruled = apply_rule(rule, known, level, points)
-            tables["methods"].append(_method_row(level, rule, outcome, ruled.score, False))
+            error = None if ruled.share is None else squared_error(actual, ruled.share, seen.user)
+            tables["methods"].append(_method_row(level, rule, outcome, ruled.score, False, error))
             tables["layers"].append(_layer_rows(level, rule, ruled.layer, hits, n_users, config.horizon))
         finest = {"n_users": n_users, "n_points": len(hits), "base_rate": float(outcome.mean()), "cut": cut}
         finest |= {"next_share_on_points": float(hits.sum() / (n_users * config.horizon))}
@@ -164,7 +169,9 @@ def _test(
     )
 
 
-def _method_row(level: int, name: str, outcome: npt.NDArray[np.bool_], score: Array, is_chance: bool) -> pl.DataFrame:
+def _method_row(
+    level: int, name: str, outcome: npt.NDArray[np.bool_], score: Array, is_chance: bool, j: float | None
+) -> pl.DataFrame:
     row = {
         "level": level,
         "method": name,
@@ -173,8 +180,9 @@ def _method_row(level: int, name: str, outcome: npt.NDArray[np.bool_], score: Ar
         "ece": calibration_error(outcome, score) if is_chance else None,
         "ece_by_chance": calibration_noise(score) if is_chance else None,
         "ece_width": calibration_error(outcome, score, equal="width") if is_chance else None,
+        "j": j,
     }
-    names = ("auc", "brier", "ece", "ece_by_chance", "ece_width")
+    names = ("auc", "brier", "ece", "ece_by_chance", "ece_width", "j")
     kinds = {"level": pl.Int32, "method": pl.String} | dict.fromkeys(names, pl.Float64)
     return pl.DataFrame([row], schema=kinds)
 

@@ -10,18 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from penchant.config import InterestsConfig
-from penchant.data import BoolArray, Events, InterestTree
+from penchant.data import BoolArray, Events, IntArray, InterestTree
 from penchant.interests.affinity import AffinityPoints
 from penchant.interests.calibration import brier
-from penchant.interests.features import FEATURES
-from penchant.interests.forecast import (
-    FORMS,
-    Blend,
-    ChanceModel,
-    SmoothedShare,
-    fit_boosted,
-    fit_logistic,
-)
+from penchant.interests.forecast import FORMS, Blend, ChanceModel, Lessons, SmoothedShare, fit_boosted
+from penchant.interests.logistic import fit_logistic
 from penchant.interests.windows import History, Knowledge, Window, know, place_windows, read_outcomes
 
 MIN_ACTING_USERS = 50  # user-windows; fewer say nothing about a chance
@@ -41,6 +34,11 @@ class Observed:
     hits: Hits
 
     @property
+    def user(self) -> IntArray:
+        """(n_points,) row of each point's user, sorted."""
+        return self.points.table["user_row"].to_numpy()
+
+    @property
     def n_users(self) -> int:
         return int(self.points.table["user_row"].n_unique())
 
@@ -49,9 +47,11 @@ class Observed:
 class Samples:
     """What was observed of one level, window by window."""
 
+    horizon: int
     windows: list[Window] = field(default_factory=list)
     features: list[Array] = field(default_factory=list)
     hits: list[Hits] = field(default_factory=list)
+    users: list[IntArray] = field(default_factory=list)
     n_users: list[int] = field(default_factory=list)
 
     def add(self, window: Window, seen: Observed) -> None:
@@ -59,17 +59,22 @@ class Samples:
         self.windows.append(window)
         self.features.append(seen.features)
         self.hits.append(seen.hits)
+        self.users.append(seen.user)
         self.n_users.append(seen.n_users)
 
     def between(self, start: float = -np.inf, end: float = np.inf) -> list[int]:
         """Which windows lie within [start, end]."""
         return [i for i, w in enumerate(self.windows) if w.cut >= start and w.end <= end]
 
-    def of(self, chosen: Sequence[int]) -> tuple[Array, npt.NDArray[np.bool_]]:
-        """Features and outcomes of some windows."""
-        if not chosen:
-            return np.zeros((0, len(FEATURES))), np.zeros(0, bool)
-        return np.concatenate([self.features[i] for i in chosen]), np.concatenate([self.hits[i] for i in chosen]) > 0
+    def of(self, chosen: Sequence[int]) -> Lessons:
+        """Features and outcomes of one window or more."""
+        n_users = 1 + max((int(self.users[i].max(initial=0)) for i in chosen), default=0)
+        return Lessons(
+            np.concatenate([self.features[i] for i in chosen]),
+            np.concatenate([self.hits[i] for i in chosen]),
+            np.concatenate([self.users[i].astype(np.int64) + n_users * k for k, i in enumerate(chosen)]),
+            self.horizon,
+        )
 
     def lack(self, chosen: Sequence[int]) -> str:
         """Why these windows say too little; "" if they say enough."""
@@ -103,7 +108,7 @@ def observe(known: Knowledge, after: Events, level: int) -> Observed:
 
 def sample(history: History, tree: InterestTree, config: InterestsConfig, seed: int) -> dict[int, Samples]:
     """Observe every window at every level. Windows with more points than needed are thinned by users."""
-    out = {level: Samples() for level in range(1, tree.n_levels + 1)}
+    out = {level: Samples(config.horizon) for level in range(1, tree.n_levels + 1)}
     for number, window in enumerate(place_windows(history.events)):
         known = know(history.before(window.cut), tree, config, window.cut)
         after = known.told(history.events.between(window.cut, window.end))
@@ -133,14 +138,11 @@ def choose_form(
     early, late = samples.between(end=cut), samples.between(cut, end)
     if samples.lack(early) or samples.lack(late):
         return "logistic", {}
-    logistic, boosted = (fit(*samples.of(early), seed=seed) for fit in (fit_logistic, fit_boosted))
-    later, outcome = samples.of(late)
-    trials: dict[str, ChanceModel] = {
-        "logistic": logistic,
-        "boosted": boosted,
-        "blend": Blend(logistic, boosted),  # type: ignore[arg-type]
-    }
-    scores = {name: brier(outcome, trials[name].predict(later)) for name in sorted(trials)}
+    seen, later = samples.of(early), samples.of(late)
+    logistic = fit_logistic(seen.features, seen.outcome)
+    boosted = fit_boosted(seen.features, seen.outcome, seed=seed)
+    trials: dict[str, ChanceModel] = {"logistic": logistic, "boosted": boosted, "blend": Blend(logistic, boosted)}
+    scores = {name: brier(later.outcome, trials[name].predict(later.features, later.user)) for name in sorted(trials)}
     return min(scores, key=lambda name: (scores[name], name)), scores
 
 
@@ -156,7 +158,7 @@ def fit_levels(
         if lack:
             models[level], lacks[level] = SmoothedShare(), lack
         else:
-            models[level] = FORMS[form](*seen.of(chosen), seed=seed)
+            models[level] = FORMS[form](seen.of(chosen), seed)
     if len(lacks) == len(samples):
         return models, f"smoothed_share: {lacks[max(lacks)]}"
     stand_ins = "".join(f"; smoothed_share at level {level}: {lack}" for level, lack in sorted(lacks.items()))

@@ -89,7 +89,8 @@ def predict_points(known: Knowledge, forecast: Forecast, level: int) -> npt.NDAr
     crowd = known.crowd(level)
     parts = []
     for first, last in _user_chunks(user):
-        parts.append(forecast.predict(known.features(level, crowd, (first, last))[1], level))
+        points, features = known.features(level, crowd, (first, last))
+        parts.append(forecast.predict(features, level, points.table["user_row"].to_numpy()))
     return np.concatenate(parts) if parts else np.zeros(0, np.float32)
 
 

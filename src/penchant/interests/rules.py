@@ -32,10 +32,14 @@ MAX_LLOYD_STEPS = 100
 
 @dataclass(frozen=True)
 class Ruled:
-    """score: (n_points,), higher is stronger; layer: (n_points,) int8, 0 core, 1 secondary, 2 peripheral."""
+    """score: (n_points,), higher is stronger; layer: (n_points,) int8, 0 core, 1 secondary, 2 peripheral.
+
+    share: (n_points,) what the rule holds each point's share of the user's events to be; None where it holds nothing.
+    """
 
     score: Array
     layer: LayerArray
+    share: Array | None = None
 
 
 def apply_rule(name: str, known: Knowledge, level: int, points: AffinityPoints) -> Ruled:
@@ -65,7 +69,7 @@ def by_share(known: Knowledge, level: int, points: AffinityPoints) -> Ruled:
     np.maximum.at(best, user, affinity)
     share = np.divide(affinity, total, out=np.zeros(len(affinity)), where=total > 0)
     relative = np.divide(affinity, best[user], out=np.zeros(len(affinity)), where=total > 0)
-    return Ruled(share, bands(relative, *SHARE_BANDS))
+    return Ruled(share, bands(relative, *SHARE_BANDS), share)
 
 
 def by_points(known: Knowledge, level: int, points: AffinityPoints) -> Ruled:
@@ -107,7 +111,9 @@ def by_recency(known: Knowledge, level: int, points: AffinityPoints) -> Ruled:
 def by_frequency(known: Knowledge, level: int, points: AffinityPoints) -> Ruled:
     """Number of liked touches; core from five, secondary from two."""
     liked = liked_count(points.table)
-    return Ruled(liked, bands(liked, *TOUCH_BANDS))
+    total = user_totals(points, liked)
+    share = np.divide(liked, total, out=np.zeros(len(liked)), where=total > 0)
+    return Ruled(liked, bands(liked, *TOUCH_BANDS), share)
 
 
 def by_kmeans(known: Knowledge, level: int, points: AffinityPoints) -> Ruled:

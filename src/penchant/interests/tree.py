@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import scipy.sparse as sp
 
+from penchant.artefacts import csr_from_arrays, csr_to_arrays
 from penchant.config import InterestsConfig
 from penchant.data import Events, FloatArray, IntArray, InterestTree, Items, ItemSpace, Parts, Vectors, unit_rows
 from penchant.interests.grouping import sum_rows
@@ -259,12 +260,7 @@ def assign_by_text(tree: InterestTree, text: Vectors, config: InterestsConfig) -
 
 def tree_to_parts(tree: InterestTree) -> Parts:
     """The saved form of a tree."""
-    arrays = {
-        "membership_data": tree.membership.data,
-        "membership_indices": tree.membership.indices,
-        "membership_indptr": tree.membership.indptr,
-        "centroids": tree.centroids,
-    }
+    arrays = {**csr_to_arrays(tree.membership, "membership"), "centroids": tree.centroids}
     if tree.text_centroids is not None:
         arrays["text_centroids"] = tree.text_centroids
     return Parts({"version": tree.version, "facts": dict(tree.facts)}, arrays, {"nodes": tree.nodes})
@@ -273,14 +269,10 @@ def tree_to_parts(tree: InterestTree) -> Parts:
 def tree_from_parts(parts: Parts) -> InterestTree:
     """Read what `tree_to_parts` gave."""
     arrays = parts.arrays
-    indptr, centroids = arrays["membership_indptr"], arrays["centroids"]
-    membership = sp.csr_array(
-        (arrays["membership_data"], arrays["membership_indices"], indptr), shape=(len(indptr) - 1, len(centroids))
-    )
     return InterestTree(
         parts.tables["nodes"],
-        membership,
-        centroids,
+        csr_from_arrays(arrays, "membership"),
+        arrays["centroids"],
         arrays.get("text_centroids"),
         str(parts.config["version"]),
         dict(parts.config["facts"]),

@@ -167,7 +167,7 @@ def place_windows(events: Events) -> list[Window]:
         return []
 
     def by_events(share: float) -> float:
-        return cut_at(events, share) if share < 1 - 1e-9 else np.inf
+        return events.cut_at(share) if share < 1 - 1e-9 else np.inf
 
     def by_span(share: float) -> float:
         return events.start + share * (events.end - events.start) if share < 1 - 1e-9 else np.inf
@@ -175,11 +175,6 @@ def place_windows(events: Events) -> list[Window]:
     rulers = (by_events, by_span) if events.clock == "time" else (by_events,)
     found = {Window(ruler(s), ruler(s + WINDOW_SHARE)) for ruler in rulers for s in CUT_SHARES}
     return sorted((w for w in found if events.start < w.cut < w.end and w.cut <= events.end), key=_by_cut)
-
-
-def cut_at(events: Events, share: float) -> float:
-    """The moment before which `share` of the events lie."""
-    return float(events.time[min(len(events) - 1, int(share * len(events) + 1e-9))]) if len(events) else 0.0
 
 
 def _by_cut(window: Window) -> tuple[float, float]:

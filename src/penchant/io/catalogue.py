@@ -103,7 +103,7 @@ def add_log_items(catalogue: Catalogue, names: list[str]) -> tuple[pl.DataFrame,
 
 
 def read_attributes(source: Source, columns: Columns, book: Findings, on_error: str) -> pl.DataFrame:
-    """Read user attributes: `user_id` (unique) first, then the caller's columns."""
+    """Read user attributes: ROW (of the file), `user_id` (unique), then the caller's columns."""
     where = source.name
     need(where, columns, "user_id", source.columns, "the id of each user")
     loaded = source.load(source.columns)
@@ -121,7 +121,7 @@ def read_attributes(source: Source, columns: Columns, book: Findings, on_error: 
     again = ~table["user_id"].is_first_distinct()
     book.add(where, "repeated user id", table[ROW].to_numpy()[again.to_numpy()], "the first row is kept", dropped=True)
     book.stop_if_losing(on_error, where)
-    return table.filter(~again).select("user_id", *rest)
+    return table.filter(~again).select(ROW, "user_id", *rest)
 
 
 def _first_of_each_id(frame: pl.DataFrame, columns: Columns, where: str, book: Findings) -> pl.DataFrame:

@@ -213,14 +213,19 @@ def _attributes(
     table = read_attributes(source, columns, book, config.on_error)
     matched = match_ids(table["user_id"], users.names)
     joined: npt.NDArray[np.int32] = np.zeros(0, np.int32)
-    for rule, rows in matched.by_rule.items():
-        book.add(source.name, f"user ids joined {rule}", rows + 1, "the log's form is kept")
-        joined = np.append(joined, rows).astype(np.int32)
-    n_known = int((matched.to >= 0).sum())
+    for rule, places in matched.by_rule.items():
+        book.add(source.name, f"user ids joined {rule}", table[ROW].to_numpy()[places], "the log's form is kept")
+        joined = np.append(joined, places).astype(np.int32)
+    known = pl.Series("known", matched.to >= 0)
     if len(joined):
         form = pl.Series(users.names.gather(matched.to[joined]))
         table = table.with_columns(table["user_id"].scatter(pl.Series(joined), form))
-        table = table.unique("user_id", keep="first", maintain_order=True)
+    again = ~table["user_id"].is_first_distinct()
+    rule = "the first row is kept"
+    book.add(source.name, "another form of a user id", table[ROW].to_numpy()[again.to_numpy()], rule, dropped=True)
+    book.stop_if_losing(config.on_error, source.name)
+    n_known = int((known & ~again).sum())
+    table = table.filter(~again).drop(ROW)
     if not n_known and table.height:
         raise DataError(
             f"{source.name}: none of its {table.height:,} user ids is in the log (attributes: "

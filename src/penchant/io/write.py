@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from pathlib import Path
 
 import polars as pl
 
+from penchant.artefacts import file_beside
 from penchant.errors import OutputError
 
 ENDINGS = (".parquet", ".csv", ".jsonl")
@@ -24,19 +24,28 @@ def write_table(frame: pl.DataFrame, path: str | Path) -> None:
     """
     target = Path(path)
     check_target(target)
-    beside = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
+    with file_beside(target) as beside:
         if target.suffix.lower() == ".parquet":
             frame.write_parquet(beside)
         elif target.suffix.lower() == ".csv":
             _flat(frame).write_csv(beside)
         else:
             frame.write_ndjson(beside)
-        os.replace(beside, target)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise OutputError(f"{target}: can't be written ({_reason(error)}); nothing was changed there") from None
-    finally:
-        beside.unlink(missing_ok=True)
+
+
+def make_folder(path: str | Path) -> None:
+    """Make a folder for results, if there is none.
+
+    Raises:
+        OutputError: it can't be made or written.
+    """
+    target = Path(path)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{target}: can't be made ({error.strerror or error}); choose another folder") from None
+    if not os.access(target, os.W_OK):
+        raise OutputError(f"{target}: can't be written; choose another folder")
 
 
 def check_target(path: str | Path) -> None:
@@ -66,12 +75,3 @@ def _as_json(column: pl.Series) -> pl.Series:
     boxed = pl.DataFrame([column.alias("v")]).select(pl.struct("v").struct.json_encode().alias("j"))["j"]
     text = boxed.str.strip_prefix('{"v":').str.strip_suffix("}").alias(column.name)
     return text.set(column.is_null(), None)
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return "the disk is full"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from penchant.config import InterestsConfig, RecommendConfig, RunOptions
+from penchant.config import RecommendConfig
 from penchant.data import BoolArray, Events, IntArray, InterestTree, Items, ItemSpace
 from penchant.recommend.candidates import describe, pick_candidates
 from penchant.recommend.choose import check_method, choose
@@ -23,22 +23,18 @@ def fit_recommender(
     config: RecommendConfig,
     *,
     seed: int,
-    run: RunOptions,
-    half_life_days: float = InterestsConfig().half_life_days,
-    short_half_life_days: float = InterestsConfig().short_half_life_days,
+    half_lives: tuple[float, float],
 ) -> Recommender:
     """Fit all signals on past windows, let the windows choose the method, then fit the signals on the whole log.
 
     Args:
         space: `text` feeds the text signals; `fused` serves diversity, evidence and new items.
-        half_life_days, short_half_life_days: of the users' shares of interests (own events in an "order" log).
-        run: accepted for the pipeline's sake; nothing here runs on another device.
+        half_lives: long and short, of the users' shares of interests, in days (own events in an "order" log).
 
     Cost: per window and once more at the end, two EASE solves, one ALS, one item-kNN. Memory: see `batch_size`, and
     4 * max_train_users * n_candidates * about 60 bytes a window.
     """
     n_items = len(items)
-    half_lives = (half_life_days, short_half_life_days)
     text = space.text.values if space.text is not None and space.text.present.any() else None
     has_text = space.text.present if space.text is not None else np.zeros(n_items, np.bool_)
     check_method(config.method, signal_names(has_text=text is not None))

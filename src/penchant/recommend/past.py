@@ -105,7 +105,7 @@ def read_past(events: Events, n_items: int) -> Past:
         own_age=own_age.astype(np.float32),
         log_age=(later / max(1, n)).astype(np.float32),
         age_days=np.asarray(days, np.float32),
-        touched=_touched(events, n_items),
+        touched=events.touched(n_items),
         activity=_activity(events, liked),
     )
 
@@ -141,15 +141,6 @@ def in_spans(age: np.ndarray[tuple[int, ...], np.dtype[np.float64]], span: float
     250: an age of 1/250 of the span (about a day in a year's log) is where the scale turns from linear to logarithmic.
     """
     return np.log1p(250.0 * np.maximum(age, 0.0) / max(span, 1e-9)).astype(np.float32)
-
-
-def _touched(events: Events, n_items: int) -> sp.csr_array:
-    keep = (events.item_row >= 0) & (events.weight != 0)
-    ones = np.ones(int(keep.sum()), np.float32)
-    out = sp.coo_array((ones, (events.user_row[keep], events.item_row[keep])), shape=(events.n_users, n_items)).tocsr()
-    out.sum_duplicates()
-    out.data[:] = 1.0
-    return sp.csr_array(out)
 
 
 def _activity(events: Events, liked: Events) -> FloatArray:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import polars as pl
 import scipy.sparse as sp
 
+from penchant.artefacts import csr_from_arrays, csr_to_arrays
 from penchant.config import RecommendConfig
 from penchant.data import LAYERS, FloatArray, IntArray, Parts, Profiles, Recommendations
 from penchant.errors import ConfigError, DataError
@@ -152,9 +153,7 @@ class Recommender:
             {"settings": self.config.model_dump(mode="json"), **{name: dict(p.config) for name, p in inner.items()}},
             {
                 "fused": self.fused,
-                "membership_data": self.membership.data,
-                "membership_indices": self.membership.indices,
-                "membership_indptr": self.membership.indptr,
+                **csr_to_arrays(self.membership, "membership"),
                 **{f"{n}__{key}": a for n, p in inner.items() for key, a in p.arrays.items()},
             },
             {"report": self.report},
@@ -167,12 +166,10 @@ class Recommender:
             arrays = {k.removeprefix(start): v for k, v in parts.arrays.items() if k.startswith(start)}
             return Parts(parts.config[name], arrays)
 
-        signals = Signals.from_parts(inner("signals"), inner("als"))
-        tree = [parts.arrays[f"membership_{part}"] for part in ("data", "indices", "indptr")]
         return cls(
             past=Past.from_parts(inner("past")),
-            signals=signals,
-            membership=sp.csr_array((tree[0], tree[1], tree[2]), shape=signals.membership.shape),
+            signals=Signals.from_parts(inner("signals"), inner("als")),
+            membership=csr_from_arrays(parts.arrays, "membership"),
             ranker=ranker_from_parts(inner("ranker")),
             report=parts.tables["report"],
             fused=parts.arrays["fused"],
@@ -213,8 +210,10 @@ class Recommender:
     def _candidates(
         self, past: Past, scores: dict[str, FloatArray], points: pl.DataFrame | None, blocked: sp.csr_array, n: int
     ) -> Candidates:
-        if isinstance(self.ranker, Single):  # nothing else is read
+        if isinstance(self.ranker, Single):  # nothing else is read, but equal scores go by what all users like
             rows, valid = pick_candidates(scores, blocked, n)
+            order = np.argsort(-scores["popular"][0][rows], axis=1, kind="stable")
+            rows, valid = np.take_along_axis(rows, order, axis=1), np.take_along_axis(valid, order, axis=1)
             return Candidates(rows, valid, np.zeros((*rows.shape, 0), np.float32))
         extra = dict(scores)
         if points is not None and points.height:

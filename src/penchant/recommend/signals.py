@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from penchant.artefacts import csr_from_arrays, csr_to_arrays
 from penchant.config import RecommendConfig
 from penchant.data import Events, FloatArray, Parts
 from penchant.recommend.past import Past, in_spans, read_past
@@ -125,13 +126,12 @@ class Signals:
                     "leaf_all": self.leaf_all}  # fmt: skip
         arrays: dict[str, npt.NDArray[Any]] = {"popularity": self.popularity, "item_features": self.item_features}
         for name, m in matrices.items():
-            arrays |= {f"{name}_data": m.data, f"{name}_indices": m.indices, f"{name}_indptr": m.indptr}
+            arrays |= csr_to_arrays(m, name)
         if self.text is not None:
             arrays["text"] = self.text
         config = {
             "popular_names": list(self.popular_names),
             "linear": list(self.linear),
-            "shapes": {name: [int(s) for s in m.shape] for name, m in matrices.items()},
             "half_lives": list(self.half_lives),
             "notes": list(self.notes),
         }
@@ -140,23 +140,17 @@ class Signals:
     @classmethod
     def from_parts(cls, signals: Parts, als: Parts) -> Self:
         c, a = signals.config, signals.arrays
-        matrices = {
-            name: sp.csr_array(
-                (a[f"{name}_data"], a[f"{name}_indices"], a[f"{name}_indptr"]), shape=tuple(c["shapes"][name])
-            )
-            for name in c["shapes"]
-        }
         scorer = load_scorer(als)
         assert isinstance(scorer, Als)
         return cls(
             popular_names=tuple(c["popular_names"]),
             popularity=a["popularity"],
-            linear={name: matrices[name] for name in c["linear"]},
+            linear={name: csr_from_arrays(a, name) for name in c["linear"]},
             als=scorer,
             text=a.get("text"),
-            membership=matrices["membership"],
-            leaf_recent=matrices["leaf_recent"],
-            leaf_all=matrices["leaf_all"],
+            membership=csr_from_arrays(a, "membership"),
+            leaf_recent=csr_from_arrays(a, "leaf_recent"),
+            leaf_all=csr_from_arrays(a, "leaf_all"),
             item_features=a["item_features"],
             half_lives=(float(c["half_lives"][0]), float(c["half_lives"][1])),
             notes=tuple(c["notes"]),

@@ -43,7 +43,7 @@ def past_windows(
         share = 1.0 - i * config.window_share
         if share < config.window_share - 1e-9 or not n:
             break
-        cut = float(events.time[int(share * n)])
+        cut = events.cut_at(share)
         start_row = int(np.searchsorted(events.time, cut, side="left"))
         if not 0 < start_row < end_row:
             continue  # all events of the window share one time
@@ -65,13 +65,11 @@ def past_windows(
 def new_likes(before: Events, after: Events, n_items: int, has_text: BoolArray) -> sp.csr_array:
     """(n_users, n_items) 0/1: liked after, untouched before, by users with a liked past, of items that can be found."""
     liked = before.matrix(n_items, binary=True)
-    touched = before.take((before.item_row >= 0) & (before.weight != 0))
     known = np.bincount(liked.indices, minlength=n_items) > 0
-    target = after.matrix(n_items, binary=True).tocoo()
-    key = target.row.astype(np.int64) * n_items + target.col
-    old = np.unique(touched.user_row.astype(np.int64) * n_items + touched.item_row)
-    keep = (known | has_text)[target.col] & (np.diff(liked.indptr) > 0)[target.row] & ~np.isin(key, old)
-    rows, columns = target.row[keep], target.col[keep]
-    out = sp.csr_array((np.ones(len(rows), np.float32), (rows, columns)), shape=(before.n_users, n_items))
+    target = after.matrix(n_items, binary=True)
+    out = sp.csr_array(target - target.multiply(before.touched(n_items)))
+    has_past = np.repeat(np.diff(liked.indptr) > 0, np.diff(out.indptr))
+    out.data *= has_past & (known | has_text)[out.indices]
+    out.eliminate_zeros()
     out.sort_indices()
     return out

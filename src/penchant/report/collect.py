@@ -44,7 +44,7 @@ def collect_map(model: Model) -> dict[str, Any]:
         "y": np.round(places[:, 1], 4).tolist(),
         "leaf": leaf[shown].tolist(),
         "title": [titles[i] for i in shown],
-        "n_events": used[shown].tolist(),
+        "n_users": used[shown].tolist(),
         "names": names[: model.tree.n_leaves],
         "labels": labels,
         "colours": _colourings(model, shown, [names[parent[row]] for row in leaf[shown]]),
@@ -66,7 +66,8 @@ def _colourings(model: Model, shown: IntArray, tops: Sequence[str]) -> dict[str,
         column = model.items.table[name]
         if kind == pl.List(pl.String):
             column = column.list.first()
-        if kind.is_float() or column.drop_nulls().n_unique() > MAX_COLOURS or column.drop_nulls().n_unique() < 2:
+        n_values = column.drop_nulls().n_unique() if not column.dtype.is_nested() else 0
+        if kind.is_float() or not 2 <= n_values <= MAX_COLOURS:
             continue
         values = column.cast(pl.String).fill_null("-").to_list()
         out[name] = [values[i] for i in shown]

@@ -7,6 +7,53 @@ from typing import Literal
 Language = Literal["en", "zh"]
 
 _WORDS: dict[str, tuple[str, str]] = {
+    "leaderboard": ("Penchant comparison", "Penchant 方法比较"),
+    "leaderboard_lead": (
+        "Ways to represent behaviour and to group users, measured on this log, each beside the simple baselines.",
+        "在这份日志上衡量行为表示与用户分群的各种方法，并与简单基线并列。",
+    ),
+    "lb_n_events": ("events", "事件"),
+    "lb_n_users": ("users", "用户"),
+    "lb_n_items": ("items", "物品"),
+    "lb_n_test_users": ("users tested", "测试用户"),
+    "lb_n_leaves": ("leaf interests", "叶级兴趣"),
+    "lb_n_segments": ("segments asked for", "要求的分群数"),
+    "lb_representations": ("Representations", "行为表示"),
+    "lb_representations_help": (
+        "Fitted before the cut; every user's items ranked by a plain dot product over the whole catalogue, items "
+        "already acted on left out; judged by what the user newly took after the cut. Line: nothing is both better and "
+        "quicker.",
+        "只用切分点之前的数据拟合；对每位用户用点积给全部物品排序（去掉已接触的），以切分点之后新取用的物品评判。"
+        "虚线：没有方法同时更好且更快。",
+    ),
+    "lb_segmentations": ("Clusterings of users", "用户聚类"),
+    "lb_segmentations_help": (
+        "All methods group the same rows of interests at the cut; worth is judged on the events after it. "
+        "Line: nothing is both better and quicker.",
+        "所有方法对切分点时的同一组兴趣向量分群；价值以其后的事件评判。虚线：没有方法同时更好且更快。",
+    ),
+    "ndcg": ("NDCG of the first ten, 95 % interval over users", "前十名的 NDCG，用户间 95 % 区间"),
+    "recall": ("share of the newly taken items among the first twenty", "新取用物品落在前二十名的比例"),
+    "interest_hit_rate": (
+        "users whose list is led by an interest that they newly took something of",
+        "列表中占比最高的兴趣确实被新取用的用户比例",
+    ),
+    "seconds": ("seconds to fit", "拟合秒数"),
+    "seconds_per_million_events": ("seconds to fit, per million events", "每百万事件的拟合秒数"),
+    "memory_mb": ("peak memory added by the fit, MB", "拟合增加的内存峰值（MB）"),
+    "score": (
+        "nats told of later events x agreement^1.5 on random parts of the users x share of users with a segment",
+        "对后续事件的信息量 × 随机子样本一致性^1.5 × 有分群用户的比例",
+    ),
+    "seed_ari": ("agreement (ARI) of clusterings with other seeds", "不同随机种子的一致性（ARI）"),
+    "subsample_ari": ("agreement (ARI) of clusterings of random parts of the users", "随机子样本的一致性（ARI）"),
+    "unassigned_share": ("users left without a segment", "未分群用户比例"),
+    "silhouette": ("silhouette, -1..1, higher is better", "轮廓系数，-1..1，越高越好"),
+    "davies_bouldin": ("Davies-Bouldin, lower is better", "Davies-Bouldin，越低越好"),
+    "calinski_harabasz": ("Calinski-Harabasz, higher is better", "Calinski-Harabasz，越高越好"),
+    "sse": ("sum of squared distances to the segment means", "到群中心的距离平方和"),
+    "within_distance": ("mean distance of a user to the segment's mean", "用户到本群中心的平均距离"),
+    "between_distance": ("mean distance between two segment means", "群中心之间的平均距离"),
     "title": ("Penchant report", "Penchant 报告"),
     "lead": (
         "What the users of this log want: named interests, layered by the chance that each user comes back to them.",

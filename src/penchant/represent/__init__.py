@@ -12,11 +12,12 @@ from typing import Any
 
 from penchant.config import RepresentConfig, RunOptions
 from penchant.data import Events, Items, ItemSpace, Parts, Vectors, unit_rows
-from penchant.errors import ConfigError, ModelError, did_you_mean
+from penchant.errors import ConfigError, MissingExtraError, ModelError, did_you_mean
 from penchant.protocols import Representation
-from penchant.represent.fuse import fuse
+from penchant.represent.fuse import fuse, item_parts, parts_of
+from penchant.represent.fuse_weights import learn_weights
 
-__all__ = ["METHODS", "Method", "make_representation", "represent", "representation_from_parts"]
+__all__ = ["METHODS", "Method", "check_method", "make_representation", "represent", "representation_from_parts"]
 
 
 @dataclass(frozen=True)
@@ -27,36 +28,65 @@ class Method:
     extra: str
     about: str
 
+    def missing(self) -> str:
+        """What must be installed first, in words; "" where the method can run."""
+        try:
+            self.load()
+        except MissingExtraError as error:
+            return str(error)
+        return ""
+
     def load(self) -> Any:
         """The class.
 
         Raises:
-            ConfigError: a library it needs is not installed.
+            MissingExtraError: a library it needs is not installed.
         """
         module, name = self.where.split(":")
         try:
             return getattr(import_module(f"penchant.represent.{module}"), name)
         except ImportError as error:
-            raise ConfigError(
-                f"represent.method: this method needs a library that is not installed ({error.name}); "
-                f"pip install 'penchant[{self.extra}]'"
-            ) from None
+            if not self.extra or (error.name or "").startswith("penchant"):
+                raise  # a fault of ours, not a missing library
+            raise MissingExtraError(f"represent.method: this method ({error.name} is missing)", self.extra) from None
 
 
 METHODS: Mapping[str, Method] = {
     "mean": Method("mean:Mean", "", "texts as they are; a user is the mean of the liked items"),
     "factors": Method("factors:Factors", "", "matrix factorisation (ALS)"),
+    "word2vec": Method("word2vec:ItemToVec", "words", "item2vec: items as words, users as sentences"),
+    "autoencoder": Method("autoencoder:DenoisingAutoencoder", "neural", "a user's bag of items, squeezed"),
+    "variational": Method("autoencoder:VariationalAutoencoder", "neural", "a user's bag of items, as a distribution"),
+    "gru": Method("sequence:Gru", "neural", "recurrent network (GRU) over a user's events in order"),
+    "lstm": Method("sequence:Lstm", "neural", "recurrent network (LSTM) over a user's events in order"),
+    "convolution": Method("sequence:Convolution", "neural", "causal convolutions over a user's events in order"),
+    "transformer": Method("sequence:Transformer", "neural", "self-attention over a user's events in order"),
+    "lightgcn": Method("graph:LightGcn", "neural", "user-item graph, sums of neighbours"),
+    "gcn": Method("graph:Gcn", "neural", "user-item graph, convolutions"),
+    "gat": Method("graph:Gat", "neural", "user-item graph, attention over neighbours"),
 }
+
+
+def check_method(name: str) -> None:
+    """Refuse a method that does not exist or can't run here, before any work is done.
+
+    Raises:
+        ConfigError: unknown method; names the nearest.
+        MissingExtraError: its library is not installed.
+    """
+    if name not in METHODS:
+        raise ConfigError(f"represent.method: unknown method '{name}'; {did_you_mean(name, list(METHODS))}")
+    METHODS[name].load()
 
 
 def make_representation(method: str, config: RepresentConfig, run: RunOptions, *, seed: int) -> Representation:
     """An unfitted representation.
 
     Raises:
-        ConfigError: unknown method, or its library is missing.
+        ConfigError: unknown method.
+        MissingExtraError: its library is not installed.
     """
-    if method not in METHODS:
-        raise ConfigError(f"represent.method: unknown method '{method}'; {did_you_mean(method, list(METHODS))}")
+    check_method(method)
     made: Representation = METHODS[method].load()(config, run, seed=seed)
     return made
 
@@ -84,17 +114,30 @@ def represent(
 
     Args:
         events: their positive, latest item events shape the vectors.
-        items: their vector columns join the fusion.
+        items: their vector columns and `config.attributes` join the fusion.
         text: (n_items, d) from `penchant.encode`, or None.
 
     Returns:
         Fused, text and behaviour vectors, in the order of `items`, zeros where there is nothing to say; and what gives
         user vectors in the space of behaviour.
+
+    Raises:
+        ConfigError: `config.weights` or `config.attributes` names a part that the items don't have.
+        DataError: a column of `config.attributes` can't be compared.
     """
-    fitted = make_representation(config.method, config, run, seed=seed)
-    fitted.fit(events, items, text)
-    has_text = text is not None and bool(text.present.any())
-    behaviour = None
-    if (config.method != "mean" or not has_text) and fitted.item_vectors.any():
-        behaviour = Vectors(unit_rows(fitted.item_vectors), fitted.name)
-    return ItemSpace(fused=fuse(text, behaviour, items, config, seed=seed), text=text, behaviour=behaviour), fitted
+    item_parts(items, config)  # its errors come before minutes of training
+
+    def fit(log: Events) -> tuple[Vectors | None, Representation]:
+        fitted = make_representation(config.method, config, run, seed=seed)
+        fitted.fit(log, items, text)
+        has_text = text is not None and bool(text.present.any())
+        if (config.method == "mean" and has_text) or not fitted.item_vectors.any():
+            return None, fitted
+        return Vectors(unit_rows(fitted.item_vectors), fitted.name), fitted
+
+    behaviour, fitted = fit(events)
+    learned = None
+    if config.fuse_weights == "learned":
+        learned = learn_weights(events, lambda log: parts_of(text, fit(log)[0], items, config), len(items), seed=seed)
+    fused = fuse(text, behaviour, items, config, seed=seed, learned=learned)
+    return ItemSpace(fused=fused, text=text, behaviour=behaviour), fitted

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import scipy.sparse as sp
 
+from penchant.artefacts import csr_from_arrays, csr_to_arrays
 from penchant.data import Events, FloatArray, IntArray, Parts
 
 
@@ -71,19 +72,11 @@ class ItemKnn:
         return sp.csr_array(self.neighbours[item_rows])
 
     def to_parts(self) -> Parts:
-        n = self.neighbours
-        return Parts(
-            config={
-                "name": self.name,
-                "settings": {"k": self.k, "k1": self.k1, "b": self.b},
-                "n_items": int(n.shape[0]),
-            },
-            arrays={"indptr": n.indptr, "indices": n.indices, "data": n.data},
-        )
+        config = {"name": self.name, "settings": {"k": self.k, "k1": self.k1, "b": self.b}}
+        return Parts(config=config, arrays=csr_to_arrays(self.neighbours, "neighbours"))
 
     @classmethod
     def from_parts(cls, parts: Parts) -> Self:
         out = cls(**parts.config["settings"])
-        n, a = int(parts.config["n_items"]), parts.arrays
-        out.neighbours = sp.csr_array((a["data"], a["indices"], a["indptr"]), shape=(n, n))
+        out.neighbours = csr_from_arrays(parts.arrays, "neighbours")
         return out

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import scipy.sparse as sp
 
+from penchant.artefacts import csr_from_arrays, csr_to_arrays
 from penchant.data import Events, FloatArray, IntArray, Parts
 from penchant.errors import DataError
 from penchant.text import segment
@@ -95,18 +96,14 @@ class Plain:
         return self.cluster_score[self._nearest(self._user_rows(sp.csr_array(history[user_rows])))]
 
     def to_parts(self) -> Parts:
-        w = self.item_words
         return Parts(
             config={
                 "name": self.name,
                 "settings": {"n_clusters": self.n_clusters, "max_words": self.max_words, "seed": self.seed},
-                "shape": [int(n) for n in w.shape],
                 "notes": list(self.notes),
             },
             arrays={
-                "indptr": w.indptr,
-                "indices": w.indices,
-                "data": w.data,
+                **csr_to_arrays(self.item_words, "item_words"),
                 "centroids": self.centroids,
                 "cluster_score": self.cluster_score,
             },
@@ -116,7 +113,7 @@ class Plain:
     def from_parts(cls, parts: Parts) -> Self:
         out = cls(**parts.config["settings"])
         a = parts.arrays
-        out.item_words = sp.csr_array((a["data"], a["indices"], a["indptr"]), shape=tuple(parts.config["shape"]))
+        out.item_words = csr_from_arrays(a, "item_words")
         out.centroids = a["centroids"]
         out.cluster_score = a["cluster_score"]
         out.notes = tuple(parts.config["notes"])

@@ -66,6 +66,7 @@ def measure_worth(
     labels: IntArray,
     shares: sp.csr_array,
     *,
+    n_segments: int | None = None,
     in_sample: bool = True,
     floor: float = 1.0,
     n_random: int = 100,
@@ -78,6 +79,7 @@ def measure_worth(
     Args:
         labels: (n_users,) segment of each user, -1 = unassigned (left out).
         shares: (n_users, n_leaves) shares by leaf, rows sum to 1 or 0; users without any are left out.
+        n_segments: how many there are, should the last of them have no user here (default: by the labels).
         in_sample: say whether the users were placed by these very shares.
         floor: a segment passes only above this ratio.
     Raises:
@@ -94,7 +96,7 @@ def measure_worth(
             f"{shares.shape[0]} rows of shares; take both from one log"
         )
     rng = np.random.default_rng(seed)
-    n_segments = int(labels.max(initial=-1)) + 1
+    n_segments = max(n_segments or 0, int(labels.max(initial=-1)) + 1)
     users = np.flatnonzero((labels >= 0) & (np.diff(shares.indptr) > 0))
     if len(users) > MAX_USERS:
         users = np.sort(rng.choice(users, MAX_USERS, replace=False))

@@ -20,9 +20,9 @@
     return values.map((v) => code.get(v));
   };
   const hover = map.title.map((title, i) => `<b>${plain(short(title, 70))}</b><br>${plain(map.names[map.leaf[i]])}` +
-    `<br>${map.n_events[i]} ${plain(words.users)}`);
-  const most = Math.max(1, ...map.n_events);
-  const sizes = map.n_events.map((n) => 4 + 9 * Math.sqrt(n / most));
+    `<br>${map.n_users[i]} ${plain(words.users)}`);
+  const most = Math.max(1, ...map.n_users);
+  const sizes = map.n_users.map((n) => 4 + 9 * Math.sqrt(n / most));
 
   const plot = document.getElementById("map-plot");
   const select = document.getElementById("colour");

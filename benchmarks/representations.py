@@ -1,0 +1,109 @@
+"""Every representation on real logs and the made-up market: time split, and each user's last item out.
+
+    python benchmarks/representations.py --data DIR [--logs ml_1m,online_retail,...] [--methods a,b] [--keep DIR]
+
+DIR holds one folder a log with events.parquet and items.parquet (see real_logs.py for how each is read); "market" is
+the made-up one. Users' items are ranked by a plain dot product over the whole catalogue, items already acted on left
+out. Time split: the last fifth of the events; last one out: the last liked item of every user with three or more, the
+rest is known. Each method runs in a process of its own; with --keep, results are kept and taken up again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import scipy.sparse as sp
+
+from penchant.comparison.bench import Bench, make_bench
+from penchant.comparison.jobs import POPULARITY
+from penchant.comparison.runner import Job, run_jobs
+from penchant.config import RunOptions, build_config
+from penchant.data import Log
+from penchant.io import read_log
+from penchant.io.world import make_world
+from penchant.represent import METHODS
+from real_logs import LOGS
+
+DEFAULT = "ml_1m,online_retail,goodbooks_sample,market"
+MIN_LIKED = 3  # last one out: users with fewer liked items have no past worth the name
+
+
+def main() -> None:
+    """Print one table a log and split."""
+    ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ask.add_argument("--data", type=Path, required=True)
+    ask.add_argument("--logs", default=DEFAULT)
+    ask.add_argument("--methods", default=",".join((*POPULARITY, *METHODS)))
+    ask.add_argument("--splits", default="time,last")
+    ask.add_argument("--keep", type=Path, help="folder for results, to be taken up again")
+    ask.add_argument("--minutes", type=float, default=600, help="stop after this long")
+    asked = ask.parse_args()
+    pl.Config.set_tbl_rows(50).set_tbl_hide_column_data_types(True).set_tbl_hide_dataframe_shape(True)
+    pl.Config.set_tbl_width_chars(160).set_fmt_str_lengths(60)
+    with tempfile.TemporaryDirectory() as short:
+        keep = asked.keep or Path(short)
+        keep.mkdir(parents=True, exist_ok=True)
+        run = RunOptions(progress=True, cache_dir=keep / "texts")
+        for name in asked.logs.split(","):
+            log, config = read(name, asked.data)
+            bench = make_bench(log, {}, config, run)
+            for split in asked.splits.split(","):
+                judged = bench if split == "time" else last_one_out(bench, log)
+                jobs = [Job("representation", method, {"split": split}) for method in asked.methods.split(",")]
+                results = run_jobs(judged, jobs, keep, run, asked.minutes * 60)
+                print(f"\n{name}, {split}: {len(judged.train):,} events, {len(judged.user_rows):,} users tested")
+                print(table(results))
+
+
+def read(name: str, data: Path) -> tuple[Log, object]:
+    """A log and its settings."""
+    if name == "market":
+        config = build_config({})
+        world = make_world(n_users=2000, seed=10)
+        return read_log(world.events, world.items, config=config.io), config
+    config = build_config(LOGS[name])
+    return read_log(*(data / name / f"{part}.parquet" for part in ("events", "items")), config=config.io), config
+
+
+def last_one_out(bench: Bench, log: Log) -> Bench:
+    """The same bench with each user's last liked item as the only target; repeats of it leave the past too.
+
+    An item nobody else liked can't be found by behaviour: such targets stay, and count as misses.
+    """
+    events, n_items = log.events, len(bench.items)
+    liked = events.positive()
+    table = liked.table.select("user_row", "item_row").with_row_index("place")
+    last = table.group_by("user_row", maintain_order=True).agg(
+        pl.col("item_row").last(), n=pl.col("item_row").n_unique()
+    )
+    last = last.filter(pl.col("n") >= MIN_LIKED)
+    users, items = last["user_row"].to_numpy(), last["item_row"].to_numpy()
+    out = np.full(events.n_users, -1, np.int64)
+    out[users] = items
+    train = events.take(events.item_row != out[events.user_row])
+    targets = sp.csr_array((np.ones(len(users), np.float32), (users, items)), shape=(events.n_users, n_items))
+    return replace(
+        bench,
+        train=train,
+        targets=targets,
+        user_rows=np.sort(users).astype(np.int32),
+        seen=train.touched(n_items),
+    )
+
+
+def table(results: list[dict[str, object]]) -> pl.DataFrame:
+    """The figures that count, the best first."""
+    names = ("method", "ndcg", "ndcg_low", "ndcg_high", "recall", "interest_hit_rate", "seconds", "memory_mb", "status")
+    rows = pl.DataFrame([{n: r.get(n) for n in names} for r in results], infer_schema_length=None)
+    rows = rows.with_columns(pl.col("seconds", "memory_mb").cast(pl.Float64).round(1))
+    rows = rows.with_columns(pl.col("ndcg", "ndcg_low", "ndcg_high", "recall", "interest_hit_rate").round(4))
+    return rows.sort("ndcg", descending=True, nulls_last=True, maintain_order=True)
+
+
+if __name__ == "__main__":
+    main()

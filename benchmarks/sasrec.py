@@ -1,0 +1,189 @@
+"""Next item, last one out: our representations and RecTools' SASRec and BERT4Rec, on the same split and candidates.
+
+    python benchmarks/sasrec.py --data DIR [--rectools-python PATH] [--methods transformer,gru,...] [--epochs N]
+        [--set section.key=value ...]
+
+DIR holds `events.parquet` (and `items.parquet`), e.g. MovieLens 1M. Ratings below 4 are left out; of every user the
+last liked event is the target and everything before it is trained on. All items of the training log are ranked in
+full, those the user had are left out, and users whose target nobody else had are too.
+
+RecTools needs numpy < 2 and so an environment of its own:
+    python -m venv rectools && rectools/bin/pip install torch "numpy<2" "pandas<3" "rectools[torch]"
+Its models get the sizes of ours (dimensions, blocks, heads, length, dropout, batch, learning rate) and up to N epochs,
+stopped when the loss on a held-out last item of each user has not fallen for `patience` epochs; the best are kept.
+All run on the CPU; minutes are of fitting alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
+
+    from penchant.data import Events
+
+K = 20
+PEERS = ("SASRec", "BERT4Rec")
+OURS = "transformer,gru,convolution,autoencoder,variational,factors,mean"
+
+
+def main() -> None:
+    ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ask.add_argument("--data", type=Path, required=True)
+    ask.add_argument("--rectools-python", type=Path, help="without it only ours run")
+    ask.add_argument("--peers", default=",".join(PEERS), help="of RecTools, by comma")
+    ask.add_argument("--methods", default=OURS, help="of ours, by comma")
+    ask.add_argument("--epochs", type=int, default=30)
+    ask.add_argument("--set", action="append", default=[], metavar="section.key=value", dest="overrides")
+    asked = ask.parse_args()
+
+    from penchant.config import RunOptions, load_config
+    from penchant.io import read_log
+    from penchant.represent import make_representation
+    from penchant.scorers import build_scorer
+
+    config = load_config(None, ["io.min_value=4", *asked.overrides])
+    items = asked.data / "items.parquet"
+    log = read_log(asked.data / "events.parquet", items if items.is_file() else None, config=config.io)
+    train, test = last_out(log.events)
+    n_items = len(log.items)
+    seen, target = train.matrix(n_items, binary=True), test.matrix(n_items, binary=True)
+    known = np.bincount(train.item_row, minlength=n_items) > 0
+    target = fair_targets(target, seen, known)
+    users = np.flatnonzero(np.diff(target.indptr)).astype(np.int32)
+    print(f"{len(train):,} events, {known.sum():,} items, {len(users):,} users with a last item to foretell")
+
+    def tell(name: str, lists: np.ndarray[Any, Any], minutes: float, note: str = "") -> None:
+        from penchant.evaluate.ranking import score_lists
+
+        ndcg = score_lists(lists[:, :10], target, users)["ndcg@10"].mean()
+        recall = score_lists(lists, target, users)[f"recall@{K}"].mean()
+        print(f"{name:<24} NDCG@10 {ndcg:.4f}  recall@{K} {recall:.4f}  {minutes:6.1f} min  {note}", flush=True)
+
+    popular = build_scorer("popular")
+    popular.fit(train, n_items)
+    tell("popularity", rank(lambda rows: popular.score(rows, seen), seen, users, known), 0.0)
+    for method in filter(None, asked.methods.split(",")):
+        made = make_representation(method, config.represent, RunOptions(), seed=config.seed)
+        start = time.perf_counter()
+        made.fit(train, log.items, None)
+        minutes = (time.perf_counter() - start) / 60
+        vectors = made.user_vectors(train)
+        lists = rank(lambda rows, v=vectors, m=made: v[rows] @ m.item_vectors.T, seen, users, known)
+        tell(f"penchant {method}", lists, minutes, f"{made.name}; rounds {made.facts.get('n_rounds', '-')}")
+    if asked.rectools_python is not None:
+        neural = config.represent.neural.model_dump() | {"epochs": asked.epochs, "seed": config.seed}
+        for peer in asked.peers.split(","):
+            lists, about = run_peer(asked.rectools_python, peer, train, users, neural)
+            tell(f"RecTools {peer}", lists, about["minutes"], f"epochs {about['epochs']}")
+
+
+def last_out(events: Events) -> tuple[Events, Events]:
+    """All liked events but each user's last, and those last ones (of users with two or more)."""
+    liked = events.positive()
+    last = (liked.own_index == liked.n_by_user[liked.user_row] - 1) & (liked.n_by_user[liked.user_row] >= 2)
+    return liked.take(~last), liked.take(last)
+
+
+def fair_targets(target: sp.csr_array, seen: sp.csr_array, known: np.ndarray[Any, Any]) -> sp.csr_array:
+    """Targets that somebody had in training and the user had not."""
+    import scipy.sparse as sp
+
+    out = sp.csr_array(target - target.multiply(seen))
+    out.data *= known[out.indices]
+    out.eliminate_zeros()
+    out.sort_indices()
+    return out
+
+
+def rank(score: Any, seen: sp.csr_array, users: np.ndarray[Any, Any], known: np.ndarray[Any, Any]) -> Any:
+    """(n, K) best items of each user, of those known and not yet had."""
+    from penchant.scorers import top_items
+
+    blocks = []
+    for start in range(0, len(users), 1000):
+        rows = users[start : start + 1000]
+        scores = np.array(score(rows), np.float32)
+        scores[:, ~known] = -np.inf
+        blocks.append(top_items(scores, K, seen[rows]))
+    return np.concatenate(blocks)
+
+
+def run_peer(python: Path, peer: str, train: Events, users: np.ndarray[Any, Any], neural: dict[str, Any]) -> Any:
+    """Write the split to a folder, fit the peer there in its own interpreter, read its lists."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        # positions instead of times: the same order in both, also where two events share a second
+        columns = {"user_id": train.user_row, "item_id": train.item_row, "datetime": train.own_index}
+        np.savez(folder / "split.npz", users=users, **columns)
+        (folder / "settings.json").write_text(json.dumps({**neural, "peer": peer}), encoding="utf-8")
+        # this very file, which imports nothing of ours on that side
+        subprocess.run([python, "-W", "ignore", __file__, "--child", str(folder)], check=True, stdout=sys.stderr)
+        about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+        return np.load(folder / "lists.npy", allow_pickle=False), about
+
+
+def child(folder: Path) -> None:
+    """RecTools' side: fit one model and rank, under its own interpreter."""
+    import pandas as pd
+    import rectools.models as models
+    from pytorch_lightning import Trainer, seed_everything
+    from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
+    from rectools.dataset import Dataset
+
+    settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
+    split = np.load(folder / "split.npz", allow_pickle=False)
+    seed_everything(settings["seed"], workers=True)
+    interactions = pd.DataFrame({name: split[name] for name in ("user_id", "item_id", "datetime")})
+    interactions["datetime"] = pd.Timestamp("2000-01-01") + pd.to_timedelta(interactions["datetime"], unit="min")
+    interactions["weight"] = 1.0
+
+    def held_out(table: pd.DataFrame, **_: Any) -> np.ndarray[Any, Any]:
+        from_end = table.groupby("user_id")["datetime"].rank(method="first", ascending=False)
+        return np.asarray(from_end <= 1)
+
+    def trainer() -> Any:
+        stop = EarlyStopping("val_loss", patience=settings["patience"])
+        best = ModelCheckpoint(folder, monitor="val_loss", save_weights_only=True)
+        quiet = {"enable_progress_bar": False, "logger": False, "enable_model_summary": False}
+        return Trainer(accelerator="cpu", max_epochs=settings["epochs"], callbacks=[stop, best], **quiet)
+
+    model = getattr(models, f"{settings['peer']}Model")(
+        n_blocks=settings["n_layers"],
+        n_heads=settings["n_heads"],
+        n_factors=settings["n_dims"],
+        dropout_rate=settings["dropout"],
+        session_max_len=settings["max_length"],
+        batch_size=settings["batch_size"],
+        lr=settings["learning_rate"],
+        get_val_mask_func=held_out,
+        get_trainer_func=trainer,
+    )
+    dataset = Dataset.construct(interactions)
+    start = time.perf_counter()
+    model.fit(dataset)
+    minutes = (time.perf_counter() - start) / 60
+    made = model.fit_trainer
+    model.load_weights_from_checkpoint(made.checkpoint_callback.best_model_path)
+    table = model.recommend(users=split["users"], dataset=dataset, k=K, filter_viewed=True)
+    lists = np.full((len(split["users"]), K), -1, np.int32)
+    lists[np.searchsorted(split["users"], table["user_id"]), table["rank"] - 1] = table["item_id"]
+    np.save(folder / "lists.npy", lists)
+    (folder / "about.json").write_text(json.dumps({"minutes": minutes, "epochs": made.current_epoch}), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--child"]:
+        child(Path(sys.argv[2]))
+    else:
+        main()

@@ -1,0 +1,115 @@
+"""Settings of interests, segments, recommendations and their evaluation."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from penchant.config.section import Section
+
+
+class InterestsConfig(Section):
+    """Tree, affinity, layers, names (`penchant.interests`)."""
+
+    n_leaves: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
+    max_leaves: int = Field(200, ge=2)
+    min_leaf_items: int = Field(5, ge=1, description="smaller leaves join the nearest (n_leaves = auto)")
+    n_levels: Literal[2, 3] = 2
+    top_memberships: int = Field(3, ge=1, le=10, description="an item lies in at most this many leaves")
+    half_life_days: float = Field(60.0, gt=0)
+    short_half_life_days: float = Field(7.0, gt=0)
+    layer_method: Literal["forecast", "share", "points", "recency", "frequency", "kmeans"] = "forecast"
+    forecast_model: Literal["auto", "logistic", "boosted", "blend", "softmax"] = Field(
+        "auto", description="form of the forecast; auto = of the first three, the least Brier score on a later window"
+    )
+    max_forecast_users: int = Field(20_000, ge=100, description="users the forecast is learnt from, at most")
+    horizon: int = Field(10, ge=1, description="H: the next events a forecast speaks of")
+    core: float = Field(0.5, gt=0, lt=1)
+    secondary: float = Field(0.15, gt=0, lt=1)
+    n_evidence: int = Field(3, ge=1, le=20)
+    n_keywords: int = Field(8, ge=1, le=50)
+
+    @model_validator(mode="after")
+    def _layers_in_order(self) -> InterestsConfig:
+        if self.secondary >= self.core:
+            raise ValueError(f"'secondary' ({self.secondary}) must be below 'core' ({self.core})")
+        return self
+
+
+class SegmentsConfig(Section):
+    """User segments (`penchant.segments`)."""
+
+    method: Literal[
+        "kmeans", "minibatch", "bisecting", "ward", "average", "dbscan", "optics", "hdbscan", "gmm", "deep"
+    ] = "kmeans"
+    n_segments: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        "auto", description="a hint to dbscan, optics and hdbscan, which find the number themselves"
+    )
+    max_segments: int = Field(20, ge=2)
+    init: Literal["plusplus", "random", "ward"] = Field("plusplus", description="where centres of k-means start")
+    split_above: float | None = Field(
+        None, ge=1, description="cut segments that are looser than this many times the mean; unset = none"
+    )
+    merge_above: float | None = Field(
+        None, gt=0, lt=2, description="merge segments whose members belong to either by more than this; unset = none"
+    )
+    min_segment_share: float = Field(0.0, ge=0, lt=1, description="smaller segments join the nearest; 0 = none does")
+    thin_events: int = Field(
+        0, ge=0, description="users with fewer events borrow up to half of their mix from like users; 0 = nobody does"
+    )
+    balance: Literal["none", "weights", "oversample", "undersample"] = Field(
+        "none", description="how users of large fields of interest are kept from drawing all segments to themselves"
+    )
+    n_exemplars: int = Field(5, ge=1)
+    n_top_interests: int = Field(5, ge=1, le=50, description="interests told of a segment, at most")
+    min_coverage: float = Field(0.1, ge=0, le=1, description="an interest speaks for a segment if this share has it")
+    row_events: int = Field(10, ge=1, description="a user row holds the chance that this many events touch an interest")
+    parent_weight: float = Field(0.3, ge=0, le=1, description="weight of a level in a user row, to the one below it")
+    n_choice_users: int = Field(3000, ge=100, description="users the number of segments is chosen on, at most")
+    n_random: int = Field(100, ge=20, description="random partitions a segmentation is tested against")
+
+    @model_validator(mode="after")
+    def _method_has_the_options(self) -> SegmentsConfig:
+        # said here and not by the clustering alone, which runs only after minutes of other stages
+        if self.init != "plusplus" and self.method not in ("kmeans", "minibatch"):
+            raise ValueError(f"'init' {self.init!r} is for the methods kmeans and minibatch, not {self.method!r}")
+        if self.balance == "weights" and self.method not in ("kmeans", "minibatch", "bisecting"):
+            raise ValueError(f"'balance' 'weights' is for kmeans, minibatch and bisecting, not {self.method!r}")
+        return self
+
+
+class RecommendConfig(Section):
+    """Candidates, ranking, diversity (`penchant.recommend`)."""
+
+    method: str = Field("auto", description="auto = what wins on past windows; or one method's name, e.g. blend, ease")
+    n_candidates: int = Field(200, ge=10, description="items a user that the ranker orders")
+    allow_seen: bool = False
+    diversity: float = Field(0.0, ge=0, le=1, description="0 = by score alone, 1 = by novelty within the list")
+    n_explore: int = Field(0, ge=0, description="last places of a list kept for near items with few or no events")
+    n_windows: int = Field(
+        3, ge=1, le=6, description="past windows: methods are trained on them and compared on the later"
+    )
+    window_share: float = Field(0.2, gt=0, le=0.5, description="events in a window, as a share of the log")
+    min_window_users: int = Field(10, ge=1, description="a window with fewer users to learn from is left out")
+    max_train_users: int = Field(1500, ge=10, description="users drawn from each window")
+    step_back_margin: float = Field(
+        0.0, ge=0, description="standard errors a single signal must be ahead by before combinations give way to it"
+    )
+    ease_max_items: int = Field(
+        4000, ge=10, description="EASE is solved on the most popular items; cost grows cubically"
+    )
+    n_neighbours: int = Field(256, ge=10, description="EASE weights kept an item")
+
+
+class EvaluateConfig(Section):
+    """The time split, peers and metrics (`penchant.evaluate`)."""
+
+    test_share: float = Field(0.2, gt=0, lt=0.9, description="last share of the events, in time or order")
+    cold_items: Literal["miss", "leave_out"] = Field(
+        "leave_out", description="targets that nobody liked in train: leave out, as most published figures, or miss"
+    )
+    k: int = Field(10, ge=1)
+    peers: tuple[str, ...] = ("popular", "popular_7d", "popular_30d", "item_knn", "als", "ease", "plain")
+    n_bootstrap: int = Field(500, ge=50, description="redraws of users for the 95 % intervals")
+    n_choice_users: int = Field(10_000, ge=100, description="users a peer's settings are chosen on, at most")

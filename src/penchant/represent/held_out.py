@@ -1,0 +1,91 @@
+"""What a network is validated on: the latest events of a log, as a reader of the whole log would be tested."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from penchant.data import Events, FloatArray, IntArray
+
+# Enough users that the score says which round is better (both are scored on the same), few enough that scoring them
+# against all items after every round costs little.
+MAX_USERS = 3000
+# A user's last few events: one would leave more to chance, and many are no longer what comes next.
+MAX_TARGETS = 3
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """A log cut for choosing the number of rounds.
+
+    train: the liked events before the last `validation_share`. history: the events of the validation users before
+    their targets, also those after the cut, so that users who came late count too. users, targets: (n,) and (n, t)
+    item rows, -1 = none.
+    """
+
+    train: Events
+    history: Events
+    users: IntArray
+    targets: IntArray
+
+
+def hold_out(liked: Events, share: float, n_items: int, *, seed: int) -> HeldOut | None:
+    """Cut liked events (`Events.positive`) at the time before which 1 - `share` of them lie; None if nothing is left.
+
+    Targets are the last events of each user after the cut, at most half of what the user has, and items that the
+    training part knows and the user's history does not hold.
+    """
+    n = len(liked)
+    cut = liked.time[int(np.floor(n * (1 - share)))] if n else 0.0
+    train = liked.before(float(cut))
+    if not len(train):
+        return None
+    from_end = liked.n_by_user[liked.user_row] - 1 - liked.own_index
+    last = (liked.time >= cut) & (from_end < np.minimum(MAX_TARGETS, liked.n_by_user[liked.user_row] // 2))
+    history = liked.take(~last)
+    users, items, place = liked.user_row[last], liked.item_row[last], from_end[last]
+    pair = users.astype(np.int64) * n_items + items
+    seen = np.unique(history.user_row.astype(np.int64) * n_items + history.item_row)
+    known = np.bincount(train.item_row, minlength=n_items) > 0
+    good = known[items] & ~np.isin(pair, seen)
+    good[good] = _first_of_each(pair[good])
+    chosen = np.unique(users[good])
+    if not len(chosen):
+        return None
+    if len(chosen) > MAX_USERS:
+        chosen = np.sort(np.random.default_rng(seed).choice(chosen, MAX_USERS, replace=False))
+    good &= np.isin(users, chosen)
+    targets = np.full((len(chosen), MAX_TARGETS), -1, np.int32)
+    targets[np.searchsorted(chosen, users[good]), place[good]] = items[good]
+    keep = np.isin(history.user_row, chosen)
+    return HeldOut(train, history.take(keep), chosen.astype(np.int32), targets)
+
+
+def ndcg(held: HeldOut, score: Callable[[IntArray], FloatArray], *, k: int = 10, step: int = 500) -> float:
+    """Mean NDCG@k of the targets, ranked among all items the user has not had (Jarvelin & Kekalainen 2002).
+
+    Args:
+        score: user rows to (n, n_items) scores; may be written to.
+    """
+    order = np.argsort(held.history.user_row, kind="stable")
+    owner, had = held.history.user_row[order], held.history.item_row[order]
+    total = 0.0
+    for start in range(0, len(held.users), step):
+        users, targets = held.users[start : start + step], held.targets[start : start + step]
+        values = np.array(score(users), np.float32)
+        first, last = np.searchsorted(owner, [users[0], users[-1] + 1])
+        values[np.searchsorted(users, owner[first:last]), had[first:last]] = -np.inf
+        there = targets >= 0
+        own = np.take_along_axis(values, np.maximum(targets, 0), axis=1)
+        rank = np.stack([(values > own[:, [j]]).sum(axis=1) for j in range(targets.shape[1])], axis=1)
+        gain = np.where(there & (rank < k), 1 / np.log2(rank + 2), 0.0).sum(axis=1)
+        total += float((gain / np.cumsum(1 / np.log2(np.arange(k) + 2))[there.sum(axis=1) - 1]).sum())
+    return total / len(held.users)
+
+
+def _first_of_each(keys: np.ndarray[tuple[int], np.dtype[np.int64]]) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    out = np.zeros(len(keys), np.bool_)
+    out[np.unique(keys, return_index=True)[1]] = True
+    return out
