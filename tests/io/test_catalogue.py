@@ -138,3 +138,16 @@ def test_a_title_that_opens_the_text_is_not_doubled_and_no_word_is_cut() -> None
         schema_overrides={"categories": pl.List(pl.String)},
     )
     assert Items(table).texts(("title", "text")) == ["It Italian tale", "Red shoes , size 40", "红楼 梦", "plain"]
+
+
+def test_vectors_may_stand_in_a_csv_as_json_lists(tmp_path: Path) -> None:
+    items = tmp_path / "items.csv"
+    items.write_text('item_id,title,image\n1,a,"[0.5, 1]"\n2,b,\n3,c,"[1.5, -2e0]"\n4,d,no list\n5,e,"[0, 1.0]"\n')
+    log = read_log(EVENTS, items)
+    assert log.items.vectors["image"].tolist()[:3] == [[0.5, 1.0], [0.0, 0.0], [1.5, -2.0]]
+    assert "image" not in log.items.table.columns
+    found = {f.kind: f.rows for f in log.findings}
+    assert found["vector 'image' not a list of numbers"] == (4,)
+    items.write_text('item_id,image\n1,"[0.5, 1]"\n2,"[0.5, 1, 2]"\n3,"[0.1, 1]"\n')
+    with pytest.raises(DataError, match=r"1 don't have 2, the first in row 2"):
+        read_log(EVENTS, items)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from penchant.config.judging import EvaluateConfig, InterestsConfig, RecommendConfig, SegmentsConfig
 from penchant.config.reading import DEFAULT_ACTION_WEIGHTS, IoConfig
@@ -61,6 +61,15 @@ class Config(Section):
     segments: SegmentsConfig = SegmentsConfig()
     recommend: RecommendConfig = RecommendConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
+
+    @model_validator(mode="after")
+    def _no_leak(self) -> Config:
+        if self.encode.tune != "off" and self.represent.fuse_weights == "learned":
+            raise ValueError(
+                "'represent.fuse_weights' can't be learned on texts tuned by behaviour ('encode.tune'): they have seen "
+                "the window it learns on; leave one of the two off"
+            )
+        return self
 
 
 @dataclass(frozen=True)
@@ -132,4 +141,5 @@ def _explain(error: Any) -> str:
             section = annotation
         return f"unknown setting '{name}'; {did_you_mean(location[-1], list(section.model_fields))}"
     message = error["msg"].removeprefix("Value error, ")
-    return f"setting '{name}': {message[0].lower()}{message[1:]}. Got {error['input']!r} instead"
+    got = "" if isinstance(error["input"], dict) else f". Got {error['input']!r} instead"
+    return f"{f'setting {name!r}' if name else 'settings'}: {message[0].lower()}{message[1:]}{got}"

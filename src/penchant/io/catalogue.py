@@ -57,6 +57,8 @@ def read_catalogue(source: Source, columns: Columns, book: Findings, on_error: s
         raise DataError(
             f"{where}: no row has an item_id ({loaded.n_rows:,} rows read); give at least one, or no catalogue"
         )
+    if source.texts:
+        frame = _parse_vectors(frame, columns, where, book)
     vectors, frame = _take_vectors(frame, columns, where, book)
     table = _build(frame, columns, source)
     book.stop_if_losing(on_error, where)
@@ -235,6 +237,26 @@ def _tidy(column: pl.Series, texts: bool) -> pl.Series:
     return column if numbers.null_count() else column.str.strip_chars().cast(pl.Float64, strict=False)
 
 
+def _parse_vectors(frame: pl.DataFrame, columns: Columns, where: str, book: Findings) -> pl.DataFrame:
+    """Columns of a CSV in which most cells are JSON lists of numbers, fractions among them, as lists."""
+    for name in frame.columns:
+        if frame.schema[name] != pl.String or name in columns.used.values():
+            continue
+        cells = frame[name].str.strip_chars()
+        known = ((cells != "") & cells.is_not_null()).fill_null(False)
+        is_list = cells.str.contains(r"^\[[\s\d.,eE+-]*(?:(?:NaN|nan|null|-?Infinity|-?inf)[\s\d.,eE+-]*)*\]$")
+        is_list = is_list.fill_null(False)
+        if 2 * is_list.sum() <= known.sum() or not cells.filter(is_list).str.contains(r"\d[.eE]").any():
+            continue
+        strange = frame[ROW].to_numpy()[(known & ~is_list).to_numpy()]
+        book.add(where, f"vector '{name}' not a list of numbers", strange, "taken as missing (zeros)")
+        numbers = pl.element().str.strip_chars().cast(pl.Float64, strict=False)
+        inside = cells.set(~is_list, None).str.strip_chars("[] ")
+        lists = inside.set((inside == "").fill_null(False), None).str.split(",").list.eval(numbers)
+        frame = frame.with_columns(lists.alias(name))
+    return frame
+
+
 def _take_vectors(
     frame: pl.DataFrame, columns: Columns, where: str, book: Findings
 ) -> tuple[dict[str, FloatArray], pl.DataFrame]:
@@ -250,9 +272,12 @@ def _take_vectors(
         if not len(lengths):
             continue
         if lengths.min() < lengths.max():
+            usual = int(np.bincount(lengths).argmax())
+            n = lists.list.len().fill_null(0)
+            other = frame[ROW].to_numpy()[((n > 0) & (n != usual)).to_numpy()]
             raise DataError(
-                f"{where}: column '{name}' holds vectors of {lengths.min()} to {lengths.max()} numbers; "
-                "all must have as many"
+                f"{where}: column '{name}' holds vectors of {lengths.min()} to {lengths.max()} numbers; all must have "
+                f"as many ({len(other):,} don't have {usual}, the first in row {other[0]}); leave those cells empty"
             )
         values = np.zeros((frame.height, int(lengths[0])), np.float32)
         there = (lists.list.len().fill_null(0) > 0).to_numpy()
