@@ -104,7 +104,7 @@ def test_ctrl_c_leaves_nothing_half_written(
 
 
 def test_every_command_of_the_readme_exists_and_has_help(cli: Cli) -> None:
-    commands = "demo world doctor fit profile profiles interests items segments audience recommend evaluate report"
+    commands = "demo world doctor fit profile profiles interests items segments audience recommend evaluate compare report"
     for command in commands.split():
         ran = cli(command, "--help")
         assert ran.code == 0
