@@ -48,7 +48,8 @@ class Method:
         except ImportError as error:
             if not self.extra or (error.name or "").startswith("penchant"):
                 raise  # a fault of ours, not a missing library
-            raise MissingExtraError(f"represent.method: this method ({error.name} is missing)", self.extra) from None
+            what = f"represent.method {name} ({error.name} is missing)"
+            raise MissingExtraError(what, self.extra) from None
 
 
 METHODS: Mapping[str, Method] = {
