@@ -6,6 +6,7 @@ The question put to the network is that of use: which text does a user like, by 
 from __future__ import annotations
 
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,16 +28,16 @@ FIRST_SCALE, MAX_SCALE = 20.0, 100.0
 MAX_GRADIENT_NORM = 1.0
 
 
-class Embedder(nn.Module):  # type: ignore[misc]
+class Embedder(nn.Module, ABC):  # type: ignore[misc]
     """A network from rows of texts to vectors of unit length, and the scale of their likeness."""
 
     def __init__(self) -> None:
         super().__init__()
         self.log_scale = nn.Parameter(torch.tensor(float(np.log(FIRST_SCALE))))
 
+    @abstractmethod
     def embed(self, rows: IntArray) -> torch.Tensor:
         """(n, d) vectors of the texts in these rows."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
