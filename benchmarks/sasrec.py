@@ -10,8 +10,9 @@ full, those the user had are left out, and users whose target nobody else had ar
 RecTools needs numpy < 2 and so an environment of its own:
     python -m venv rectools && rectools/bin/pip install torch "numpy<2" "pandas<3" "rectools[torch]"
 Its models get the sizes of ours (dimensions, blocks, heads, length, dropout), `batch_size` users a step and
-`learning_rate` as the config has them (our sequence models read 32 windows a step at three times that rate, and refit on
-all events at the end, which theirs do not: no win may be claimed before both are tuned alike), and up to N epochs, stopped when the loss on a held-out last item of each user has not fallen for `patience` epochs; the best are kept.
+`learning_rate` as the config has them, and up to N epochs, stopped when the loss on a held-out last item of each user
+has not fallen for `patience` epochs; the best are kept. Our sequence models read 32 windows a step at three times that
+rate and are refitted on all events at the end: no win may be claimed before both are tuned alike.
 All run on the CPU; minutes are of fitting alone.
 """
 
