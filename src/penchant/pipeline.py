@@ -17,7 +17,7 @@ from penchant import represent as represent_methods
 from penchant.artefacts import fingerprint
 from penchant.config import Config, RunOptions
 from penchant.data import Events, InterestTree, Log, Vectors
-from penchant.encode import check_tuning, encode_items, make_encoder, tune_encoder
+from penchant.encode import check_tuning
 from penchant.errors import ConfigError, DataError
 from penchant.interests.layers import fit_forecast
 from penchant.interests.past import past_shares
@@ -33,6 +33,7 @@ from penchant.recommend.signals import signal_names
 from penchant.represent import represent
 from penchant.segments import segment_users
 from penchant.segments.algorithms import METHODS as CLUSTERINGS
+from penchant.start import read_start, read_texts
 from penchant.threads import one_thread
 
 
@@ -78,15 +79,15 @@ def fit_log(log: Log, config: Config, run: RunOptions) -> Model:
     events, items, seed = log.events, log.items, config.seed
     step = partial(maybe_step, run=run)
 
+    source = read_start(config, run)
     with step("encoding texts"):
-        encoder = make_encoder(config.encode, run, seed=seed)
-        encoder = tune_encoder(encoder, events, items, config.encode, run, seed=seed)
-        text = encode_items(items, encoder, config.encode, run)
+        encoder, text = read_texts(events, items, config, run, source)
     with step("representing behaviour"):
-        space, representation = represent(events, items, text, config.represent, run, seed=seed)
+        learned = source.representation if source is not None else None
+        space, representation = represent(events, items, text, config.represent, run, seed=seed, source=learned)
     with step("growing the interest tree"):
         tree = build_tree(space, items, events, config.interests, seed=seed)
-        text_membership = place_text_events(events, tree, encoder if text is not None else None, config)
+        text_membership = place_text_events(events, tree, encoder, config)
     with step("forecasting layers"):
         forecast = fit_forecast(events, tree, config.interests, seed=seed, text_membership=text_membership)
         profiles = make_profiles(events, items, tree, forecast, config.interests, text_membership=text_membership)
@@ -109,7 +110,7 @@ def fit_log(log: Log, config: Config, run: RunOptions) -> Model:
         user_ids=events.user_ids,
         clock=events.clock,
         items=items,
-        encoder=encoder if text is not None else None,
+        encoder=encoder,
         space=space,
         representation=representation,
         tree=tree,
@@ -121,7 +122,8 @@ def fit_log(log: Log, config: Config, run: RunOptions) -> Model:
         findings=log.findings,
         facts={
             **log.facts,
-            "encoder": encoder.name if text is not None and encoder is not None else "none (no item has a text)",
+            "encoder": encoder.name if encoder is not None else "none (no item has a text)",
+            **({} if source is None else {"started_from": source.facts["data_fingerprint"]}),
             "data_fingerprint": fingerprint(events.table, items.table),
             "n_events": len(events),
             "n_users": events.n_users,
@@ -138,6 +140,7 @@ def check_settings(config: Config) -> None:
     """
     check_tuning(config.encode)
     represent_methods.check_method(config.represent.method)
+    represent_methods.check_start(config.represent)
     missing = CLUSTERINGS[config.segments.method].missing()
     if missing:
         raise ConfigError(f"segments.method '{config.segments.method}': {missing}")

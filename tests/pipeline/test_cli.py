@@ -151,7 +151,7 @@ def test_a_wrong_setting_is_refused_before_the_work(
     def worked(*_args: object, **_kwargs: object) -> None:
         raise AssertionError("the work began")
 
-    monkeypatch.setattr(penchant.pipeline, "encode_items", worked)
+    monkeypatch.setattr(penchant.start, "encode_items", worked)
     files = (world_folder / "events.parquet", world_folder / "items.parquet")
     ran = cli("fit", *files, "-o", tmp_path / "m", "--quiet", "--set", setting)
     assert ran.code == 2

@@ -12,7 +12,6 @@ import scipy.sparse as sp
 from penchant.artefacts import fingerprint
 from penchant.config import Config, RunOptions
 from penchant.data import Events, FloatArray, IntArray, InterestTree, Items, Log, Vectors
-from penchant.encode import encode_items, make_encoder, tune_encoder
 from penchant.errors import DataError
 from penchant.evaluate.split import split_by_time
 from penchant.interests.past import interest_shares, leaf_shares, past_shares
@@ -23,6 +22,7 @@ from penchant.represent import represent
 from penchant.segments.choose import choose_n
 from penchant.segments.recipe import Recipe
 from penchant.segments.rows import rows_of_shares
+from penchant.start import read_start, read_texts
 
 
 @dataclass(frozen=True)
@@ -70,17 +70,17 @@ def make_bench(log: Log, truth: Mapping[str, pl.Series], config: Config, run: Ru
             "there is nothing to compare on"
         )
     with maybe_step("encoding texts", run):
-        encoder = make_encoder(config.encode, run, seed=config.seed)
-        encoder = tune_encoder(encoder, split.train, log.items, config.encode, run, seed=config.seed)
-        text = encode_items(log.items, encoder, config.encode, run)
+        source = read_start(config, run)
+        _, text = read_texts(split.train, log.items, config, run, source)
     with maybe_step("growing the interest tree", run):
-        plain = config.represent.model_copy(update={"method": "factors"})
+        plain = config.represent.model_copy(update={"method": "factors", "start_from": ""})
         space, _ = represent(split.train, log.items, text, plain, run, seed=config.seed)
         tree = build_tree(space, log.items, split.train, config.interests, seed=config.seed)
     with maybe_step("laying out users", run):
         rows = rows_of_shares(interest_shares(History(split.train), tree, config.interests), tree, config.segments)
         n_segments = _number(split.train, tree, rows.weights, config)
     settings = config.model_dump(exclude={"recommend"}, mode="json")
+    settings["started_from"] = source.facts["data_fingerprint"] if source is not None else ""
     tables = (log.events.table, log.items.table, *(s.rename("t").to_frame() for _, s in sorted(truth.items())))
     return Bench(
         config=config,

@@ -63,6 +63,19 @@ class Config(Section):
     evaluate: EvaluateConfig = EvaluateConfig()
 
     @model_validator(mode="after")
+    def _one_encoder(self) -> Config:
+        if self.represent.start_from and (self.encode.method, self.encode.model, self.encode.tune) != (
+            "auto",
+            "",
+            "off",
+        ):
+            raise ValueError(
+                "'represent.start_from' reads texts by the encoder of that model; leave 'encode.method', "
+                "'encode.model' and 'encode.tune' as they are"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _no_leak(self) -> Config:
         if self.encode.tune != "off" and self.represent.fuse_weights == "learned":
             raise ValueError(

@@ -84,6 +84,9 @@ class NeuralConfig(Section):
     n_heads: int = Field(2, ge=1, le=32, description="of attention; must divide n_dims")
     dropout: float = Field(0.2, ge=0, lt=1)
     max_length: int = Field(50, ge=2, description="latest events of a user that a sequence model reads")
+    item_dropout: float = Field(
+        0.0, ge=0, le=1, description="how often a sequence model reads an item by its text alone; 1 = always"
+    )
     n_negatives: int = Field(0, ge=0, description="items drawn for a sampled softmax; 0 = softmax over all items")
     n_epochs: int = Field(40, ge=1, description="rounds over the data, at most")
     patience: int = Field(4, ge=1, description="rounds without a better validation score before training stops")
@@ -140,7 +143,19 @@ class RepresentConfig(Section):
     fuse_weights: Literal["given", "learned"] = Field(
         "given", description="learned = by how well each part foretells the latest events; a given 0 stays 0"
     )
+    start_from: str = Field(
+        "", description="folder of a fitted model: its sequence network and text encoder are where this one starts"
+    )
+    fine_tune: Literal["all", "items", "nothing"] = Field(
+        "all", description="of a model started from: every weight learns, the items' own vectors only, or nothing"
+    )
     attributes: tuple[str, ...] = Field(
         (), description="columns of the items (numbers or few values) that join as parts"
     )
     impute: bool = Field(True, description="guess a missing part of an item from its other parts, by a ridge map")
+
+    @model_validator(mode="after")
+    def _something_to_tune(self) -> RepresentConfig:
+        if self.fine_tune != "all" and not self.start_from:
+            raise ValueError(f"'fine_tune' {self.fine_tune!r} is of a model in 'start_from'; none is named")
+        return self

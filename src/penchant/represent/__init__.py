@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, cast
 
 from penchant.config import RepresentConfig, RunOptions
 from penchant.data import Events, Items, ItemSpace, Parts, Vectors, unit_rows
@@ -22,11 +22,16 @@ __all__ = ["METHODS", "Method", "check_method", "make_representation", "represen
 
 @dataclass(frozen=True)
 class Method:
-    """One row of the table. where: "module:Class", loaded when asked for. extra: what must be installed, or ""."""
+    """One row of the table.
+
+    where: "module:Class", loaded when asked for. extra: what must be installed, or "". starts: it can begin with what a
+    model of another log has learned (`start_from(representation)`).
+    """
 
     where: str
     extra: str
     about: str
+    starts: bool = False
 
     def missing(self) -> str:
         """What must be installed first, in words; "" where the method can run."""
@@ -58,14 +63,25 @@ METHODS: Mapping[str, Method] = {
     "word2vec": Method("word2vec:ItemToVec", "words", "item2vec: items as words, users as sentences"),
     "autoencoder": Method("autoencoder:DenoisingAutoencoder", "neural", "a user's bag of items, squeezed"),
     "variational": Method("autoencoder:VariationalAutoencoder", "neural", "a user's bag of items, as a distribution"),
-    "gru": Method("sequence:Gru", "neural", "recurrent network (GRU) over a user's events in order"),
-    "lstm": Method("sequence:Lstm", "neural", "recurrent network (LSTM) over a user's events in order"),
-    "convolution": Method("sequence:Convolution", "neural", "causal convolutions over a user's events in order"),
-    "transformer": Method("sequence:Transformer", "neural", "self-attention over a user's events in order"),
+    "gru": Method("sequence:Gru", "neural", "recurrent network (GRU) over a user's events in order", True),
+    "lstm": Method("sequence:Lstm", "neural", "recurrent network (LSTM) over a user's events in order", True),
+    "convolution": Method("sequence:Convolution", "neural", "causal convolutions over a user's events in order", True),
+    "transformer": Method("sequence:Transformer", "neural", "self-attention over a user's events in order", True),
     "lightgcn": Method("graph:LightGcn", "neural", "user-item graph, sums of neighbours"),
     "gcn": Method("graph:Gcn", "neural", "user-item graph, convolutions"),
     "gat": Method("graph:Gat", "neural", "user-item graph, attention over neighbours"),
 }
+
+
+def check_start(config: RepresentConfig) -> None:
+    """Refuse a method that can't start from another model.
+
+    Raises:
+        ConfigError: names those that can.
+    """
+    if config.start_from and not METHODS[config.method].starts:
+        allowed = ", ".join(name for name, method in METHODS.items() if method.starts)
+        raise ConfigError(f"represent.start_from: method '{config.method}' starts from nothing; allowed: {allowed}")
 
 
 def check_method(name: str) -> None:
@@ -80,16 +96,24 @@ def check_method(name: str) -> None:
     METHODS[name].load()
 
 
-def make_representation(method: str, config: RepresentConfig, run: RunOptions, *, seed: int) -> Representation:
+def make_representation(
+    method: str, config: RepresentConfig, run: RunOptions, *, seed: int, source: Representation | None = None
+) -> Representation:
     """An unfitted representation.
 
+    Args:
+        source: of the model in `config.start_from`, to begin with.
+
     Raises:
-        ConfigError: unknown method.
+        ConfigError: unknown method, or one that can't begin with `source`.
         MissingExtraError: its library is not installed.
     """
     check_method(method)
-    made: Representation = METHODS[method].load()(config, run, seed=seed)
-    return made
+    made = METHODS[method].load()(config, run, seed=seed)
+    if source is not None:
+        check_start(config)
+        made.start_from(source)
+    return cast("Representation", made)
 
 
 def representation_from_parts(parts: Parts, run: RunOptions) -> Representation:
@@ -106,7 +130,14 @@ def representation_from_parts(parts: Parts, run: RunOptions) -> Representation:
 
 
 def represent(
-    events: Events, items: Items, text: Vectors | None, config: RepresentConfig, run: RunOptions, *, seed: int
+    events: Events,
+    items: Items,
+    text: Vectors | None,
+    config: RepresentConfig,
+    run: RunOptions,
+    *,
+    seed: int,
+    source: Representation | None = None,
 ) -> tuple[ItemSpace, Representation]:
     """Lay items out by text, by behaviour, and by both.
 
@@ -117,6 +148,7 @@ def represent(
         events: their positive, latest item events shape the vectors.
         items: their vector columns and `config.attributes` join the fusion.
         text: (n_items, d) from `penchant.encode`, or None.
+        source: of the model in `config.start_from`.
 
     Returns:
         Fused, text and behaviour vectors, in the order of `items`, zeros where there is nothing to say; and what gives
@@ -129,7 +161,7 @@ def represent(
     item_parts(items, config)  # its errors come before minutes of training
 
     def fit(log: Events) -> tuple[Vectors | None, Representation]:
-        fitted = make_representation(config.method, config, run, seed=seed)
+        fitted = make_representation(config.method, config, run, seed=seed, source=source)
         fitted.fit(log, items, text)
         has_text = text is not None and bool(text.present.any())
         if (config.method == "mean" and has_text) or not fitted.item_vectors.any():

@@ -12,6 +12,7 @@ import torch
 from penchant.artefacts import fingerprint
 from penchant.config import RepresentConfig, RunOptions
 from penchant.data import BoolArray, Events, FloatArray, IntArray, Items, Parts, Vectors
+from penchant.errors import ConfigError, ModelError
 from penchant.represent.held_out import HeldOut, hold_out, ndcg
 from penchant.represent.history import count_users, latest_events, latest_liked
 from penchant.represent.sequence_networks import ItemTable, Sequence, SequenceTraining
@@ -27,13 +28,16 @@ from penchant.represent.softmax_loss import sampled_softmax_loss, softmax_loss
 from penchant.represent.training import (
     Batch,
     Task,
+    Trained,
     array_fingerprint,
     inference,
     pick_device,
     restore,
     train,
+    untrained,
     weights_to_arrays,
 )
+from penchant.represent.transfer import Start
 from penchant.threads import one_thread
 
 # Users (and rows of scores) worked on at once.
@@ -64,35 +68,58 @@ class SequenceMethod:
         self._has_time = False
         self._table: FloatArray = np.zeros((0, config.neural.n_dims), np.float32)  # what goes into the network
         self._network: Sequence | None = None  # None: there was nothing to learn
+        self._text_map: FloatArray | None = None  # (n_dims, n_text_dims)
+        self._start: Start | None = None
         self.name = self.method
         self.item_vectors: FloatArray = self._table
         self.facts: Mapping[str, Any] = {}
+
+    def start_from(self, source: Any) -> None:
+        """Let the next `fit` begin where another representation stands; see `penchant.represent.transfer`.
+
+        Raises:
+            ConfigError: `source` is no sequence network. ModelError: it has learned nothing, or without texts.
+        """
+        if not isinstance(source, SequenceMethod):
+            raise ConfigError(
+                f"represent.start_from: that model's representation is '{source.name}', not a sequence network; "
+                "fit it with represent.method=transformer (or gru, lstm, convolution)"
+            )
+        if source._network is None or source._text_map is None:
+            raise ModelError(
+                f"represent.start_from: the network of that model ({source.name}) was not trained on items with texts; "
+                "fit it again on a log whose items have texts"
+            )
+        self._start = Start(
+            source.method,
+            source.name,
+            source._config.neural,
+            source._actions,
+            weights_to_arrays(source._network),
+            source._text_map,
+        )
 
     def fit(self, events: Events, items: Items, text: Vectors | None) -> None:
         """Items below `min_item_events` get a vector only if they have a text.
 
         Raises:
-            ConfigError: no such device, or training diverged.
+            ConfigError: no such device, training diverged, or a network to start from that does not fit.
         """
         neural = self._config.neural
         liked = latest_events(events, self._config.max_history)
         values = text.values if text is not None and text.present.any() else None
         self._actions, self._has_time = events.actions, events.clock == "time"
-        self._network, self._table = None, np.zeros((len(items), neural.n_dims), np.float32)
+        if neural.item_dropout > 0 and values is None:
+            raise ConfigError("represent.neural.item_dropout: no item has a text to be known by; set it to 0")
+        if self._start is not None:
+            self._start.check(self.method, neural, text)
+        self._network, self._text_map = None, None
+        self._table = np.zeros((len(items), neural.n_dims), np.float32)
         self.item_vectors, self.facts = self._table, {"n_rounds": 0, "chosen_by": "no user with two liked events"}
         self.name = f"{self.method} ({neural.n_dims}, nothing learned)"
-        if liked.n_by_user.max(initial=0) < 2:
+        trained = self._train(liked, values, len(items))
+        if trained is None:
             return
-        held = hold_out(liked, neural.validation_share, len(items), seed=self._seed)
-        trained = train(
-            self._task(liked, values, len(items), None),
-            self._task(held.train, values, len(items), held) if held is not None else None,
-            neural,
-            self._run,
-            seed=self._seed,
-            name=self.method,
-            data=fingerprint(liked.table) + array_fingerprint(values),
-        )
         network = trained.network
         with inference(network, pick_device(self._run.device)):
             rows = torch.arange(len(items), device=network.table.known.device)
@@ -100,10 +127,36 @@ class SequenceMethod:
         enough = count_users(latest_liked(liked, self._config.max_history), len(items)) >= self._config.min_item_events
         given = enough if values is None else enough | values.any(axis=1)
         self._network = network.sequence
+        if network.table.from_text is not None:
+            self._text_map = network.table.from_text.weight.detach().cpu().numpy().copy()
         self.item_vectors = self._table * given[:, None]
         self.facts = {**trained.facts, "temperature": round(1 / float(self._network.scale.detach()), 4)}
+        begun = "" if self._start is None else f", begun elsewhere, fine-tuned: {self._config.fine_tune}"
         self.name = (
-            f"{self.method} ({neural.n_dims} x {neural.n_layers} layers{', texts' if values is not None else ''})"
+            f"{self.method} ({neural.n_dims} x {neural.n_layers} layers"
+            f"{', texts' if values is not None else ''}{begun})"
+        )
+
+    def _train(self, liked: Events, text: FloatArray | None, n_items: int) -> Trained | None:
+        """None: there is nothing to learn from, and nothing learned before."""
+        neural, start = self._config.neural, self._start
+        whole = self._task(liked, text, n_items, None)
+        has_pairs = liked.n_by_user.max(initial=0) >= 2
+        if start is not None and (self._config.fine_tune == "nothing" or not has_pairs):
+            why = "no user with two liked events" if not has_pairs else "represent.fine_tune = nothing"
+            return untrained(whole, self._run, seed=self._seed, why=why)
+        if not has_pairs:
+            return None
+        held = hold_out(liked, neural.validation_share, n_items, seed=self._seed)
+        begun = array_fingerprint(*start.weights.values(), start.text_map) if start is not None else ""
+        return train(
+            whole,
+            self._task(held.train, text, n_items, held) if held is not None else None,
+            neural,
+            self._run,
+            seed=self._seed,
+            name=self.method,
+            data=fingerprint(liked.table) + array_fingerprint(text) + begun + self._config.fine_tune,
         )
 
     def user_vectors(self, events: Events) -> FloatArray:
@@ -150,6 +203,8 @@ class SequenceMethod:
         arrays: dict[str, Any] = {"table": self._table, "item_vectors": self.item_vectors}
         if self._network is not None:
             arrays |= weights_to_arrays(self._network)
+        if self._text_map is not None:
+            arrays["text_map"] = self._text_map
         return Parts(config={**config, **told, "facts": dict(self.facts)}, arrays=arrays)
 
     @classmethod
@@ -158,6 +213,7 @@ class SequenceMethod:
         out.name, out.facts = parts.config["name"], parts.config["facts"]
         out._actions, out._has_time = tuple(parts.config["actions"]), parts.config["has_time"]
         out._table, out.item_vectors = parts.arrays["table"], parts.arrays["item_vectors"]
+        out._text_map = parts.arrays.get("text_map")
         if parts.config["learned"]:
             out._network = restore(out._new_network, parts.arrays)
         return out
@@ -176,7 +232,11 @@ class SequenceMethod:
 
         def build() -> SequenceTraining:
             texts = torch.from_numpy(text) if text is not None else None
-            return SequenceTraining(ItemTable(torch.from_numpy(known), texts, neural.n_dims), self._new_network())
+            table = ItemTable(torch.from_numpy(known), texts, neural.n_dims, neural.item_dropout)
+            network = SequenceTraining(table, self._new_network())
+            if self._start is not None:
+                self._start.carry(network, self._actions, self._config.fine_tune)
+            return network
 
         def batches(rng: np.random.Generator) -> Iterator[Batch]:
             begin, length = cut_windows(histories, neural.max_length, rng)
@@ -200,7 +260,8 @@ class SequenceMethod:
             hit = target[:, None] == drawn
             return sampled_softmax_loss(hidden, positive, negatives, batch["bias"], hit) / len(target)
 
-        return Task(build, batches, loss, self._score(held, known, text) if held is not None else None, GAIN)
+        score = self._score(held, known, text) if held is not None else None
+        return Task(build, batches, loss, score, GAIN, is_trained=self._start is not None)
 
     def _score(self, held: HeldOut, known: BoolArray, text: FloatArray | None) -> Any:
         speaks = known if text is None else known | text.any(axis=1)

@@ -27,13 +27,18 @@ class ItemTable(nn.Module):  # type: ignore[misc]
     Of unit length on both sides of the network: how often an item comes up then moves no scale, only directions.
     """
 
-    def __init__(self, known: torch.Tensor, text: torch.Tensor | None, n_dims: int) -> None:
+    def __init__(self, known: torch.Tensor, text: torch.Tensor | None, n_dims: int, item_dropout: float = 0.0) -> None:
         super().__init__()
+        self.item_dropout = item_dropout if text is not None else 0.0
+        has_text = text.any(dim=1) if text is not None else torch.zeros_like(known)
+        if self.item_dropout == 1:
+            known = known & ~has_text
         self.own = nn.Embedding(len(known), n_dims)
         # small beside a text's part: what an item is by itself grows only as far as behaviour asks for it
         length = 1.0 if text is None else LENGTH_BESIDE_TEXT
         nn.init.normal_(self.own.weight, std=length * n_dims**-0.5)
         self.register_buffer("known", known.float()[:, None], persistent=False)
+        self.register_buffer("has_text", has_text[:, None], persistent=False)
         self.register_buffer("text", text, persistent=False)
         self.from_text = nn.Linear(text.shape[1], n_dims, bias=False) if text is not None else None
         if self.from_text is not None:
@@ -41,6 +46,9 @@ class ItemTable(nn.Module):  # type: ignore[misc]
 
     def forward(self, rows: torch.Tensor) -> torch.Tensor:
         vectors = self.own(rows) * self.known[rows]
+        if self.training and 0 < self.item_dropout < 1:  # an item's text must be enough at times (Volkovs et al. 2017)
+            kept = torch.rand(*rows.shape, 1, device=rows.device) >= self.item_dropout
+            vectors = vectors * (kept | ~self.has_text[rows])
         if self.from_text is not None:
             vectors = vectors + self.from_text(self.text[rows])
         return F.normalize(vectors.float(), dim=-1)

@@ -47,6 +47,7 @@ class Task:
     loss: the mean loss of a batch, a scalar to minimise; `step` counts updates from 0 (for annealing).
     score: validation of a network in evaluation mode, higher is better; None = there is nothing to validate on.
     gain: the learning rate of this kind of network, as a multiple of `config.learning_rate`.
+    is_trained: what `build` gives has learned already, so no round at all is one of the choices.
     """
 
     build: Callable[[], nn.Module]
@@ -54,6 +55,7 @@ class Task:
     loss: Callable[[nn.Module, Batch, int], torch.Tensor]
     score: Callable[[nn.Module], float] | None = None
     gain: float = 1.0
+    is_trained: bool = False
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,15 @@ def train(
         for file in (_file(run.checkpoint_dir, key), _file(run.checkpoint_dir, f"{key}.choice")):
             file.unlink(missing_ok=True)
     return Trained(end.network.eval(), facts)
+
+
+def untrained(task: Task, run: RunOptions, *, seed: int, why: str) -> Trained:
+    """The network as `task.build` gives it, in evaluation mode; for what has learned elsewhere."""
+    device = pick_device(run.device)
+    with _settings(device):
+        torch.manual_seed(seed)
+        network = task.build().to(device)
+    return Trained(network.eval(), {"n_rounds": 0, "chosen_by": why, "device": device})
 
 
 def pick_device(device: str) -> str:
@@ -197,6 +208,8 @@ def _rounds(
     file = _file(run.checkpoint_dir, key) if run.checkpoint_dir is not None else None
     if file is not None and file.is_file():
         _read_state(file, state)
+    if task.is_trained and task.score is not None and not state.scores:
+        _judge(task.score, state, device)
     with _bar(title, n_rounds, run.progress) as tell:
         while state.round < n_rounds and not _is_over(state, task, config):
             _one_round(task, state, device, seed)
