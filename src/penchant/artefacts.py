@@ -173,7 +173,7 @@ def _write_part(folder: Path, part: Parts) -> None:
     folder.mkdir()
     (folder / "config.json").write_text(to_json(part.config), encoding="utf-8")
     for name, array in part.arrays.items():
-        np.save(folder / f"{name}.npy", np.ascontiguousarray(array), allow_pickle=False)
+        np.save(folder / f"{name}.npy", np.asarray(array, order="C"), allow_pickle=False)
     for name, table in part.tables.items():
         table.write_parquet(folder / f"{name}.parquet", compression="zstd")
 

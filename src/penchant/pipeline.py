@@ -140,7 +140,8 @@ def check_settings(config: Config) -> None:
     """
     check_tuning(config.encode)
     represent_methods.check_method(config.represent.method)
-    represent_methods.check_start(config.represent)
+    if config.represent.start_from:
+        represent_methods.check_start(config.represent.method)
     missing = CLUSTERINGS[config.segments.method].missing()
     if missing:
         raise ConfigError(f"segments.method '{config.segments.method}': {missing}")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from penchant.artefacts import load_folder, save_folder
 from penchant.config import RepresentConfig
 from penchant.data import Events
 from penchant.errors import ConfigError, ModelError
@@ -64,6 +66,12 @@ def test_saved_and_read_back_it_says_the_same(made: Representation, method: str)
     again = representation_from_parts(parts, RUN)
     assert (again.name, digest(again)) == (made.name, digest(made))
     assert dict(again.facts) == dict(made.facts)
+
+
+def test_its_parts_survive_a_folder(made: Representation, tmp_path: Path) -> None:
+    save_folder(tmp_path / "model", {"representation": made.to_parts()}, {})
+    again = representation_from_parts(load_folder(tmp_path / "model").parts["representation"], RUN)
+    assert (again.name, digest(again)) == (made.name, digest(made))
 
 
 def test_same_seed_same_vectors_and_inputs_stay(made: Representation, method: str) -> None:

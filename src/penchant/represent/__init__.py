@@ -73,15 +73,15 @@ METHODS: Mapping[str, Method] = {
 }
 
 
-def check_start(config: RepresentConfig) -> None:
+def check_start(method: str) -> None:
     """Refuse a method that can't start from another model.
 
     Raises:
         ConfigError: names those that can.
     """
-    if config.start_from and not METHODS[config.method].starts:
+    if not METHODS[method].starts:
         allowed = ", ".join(name for name, method in METHODS.items() if method.starts)
-        raise ConfigError(f"represent.start_from: method '{config.method}' starts from nothing; allowed: {allowed}")
+        raise ConfigError(f"represent.start_from: method '{method}' starts from nothing; allowed: {allowed}")
 
 
 def check_method(name: str) -> None:
@@ -111,7 +111,7 @@ def make_representation(
     check_method(method)
     made = METHODS[method].load()(config, run, seed=seed)
     if source is not None:
-        check_start(config)
+        check_start(method)
         made.start_from(source)
     return cast("Representation", made)
 
