@@ -114,6 +114,16 @@ def test_a_user_is_nearest_to_items_of_the_own_group(method: str) -> None:
     assert (GROUP[best] == own[:, None]).mean() > 0.7
 
 
+def test_items_nobody_took_do_not_crowd_out_the_others(method: str) -> None:
+    """A tenth of the items has a text and no event: no reason to be most of what is ranked first."""
+    log = market()
+    log = log.take(log.item_row % 10 != 9)
+    made = fitted(method, log, with_text=True)
+    scores = made.user_vectors(log) @ made.item_vectors.T
+    best = np.argsort(-scores, axis=1, kind="stable")[:, :5]
+    assert (best % 10 == 9).mean() < 0.5
+
+
 @pytest.mark.parametrize("case", ["no events", "one event", "one user", "nothing liked", "items nobody took"])
 def test_edge_logs(method: str, case: str) -> None:
     log = {

@@ -114,11 +114,11 @@ class GraphNetwork(nn.Module):  # type: ignore[misc]
         super().__init__()
         make = CONVOLUTIONS[method]
         self.own = nn.Parameter(torch.randn(n_items, config.n_dims) / np.sqrt(config.n_dims) / GAIN)
+        known = torch.isfinite(log_share)
         with torch.no_grad():
-            self.own *= torch.isfinite(log_share)[
-                :, None
-            ]  # items without an event begin at zero: they are what they read
-        self.bias = nn.Parameter(torch.where(torch.isfinite(log_share), log_share, 0.0))
+            self.own *= known[:, None]  # items without an event begin at zero: they are what they read
+        # and count as rare as the rarest that has one
+        self.bias = nn.Parameter(torch.where(known, log_share, log_share[known].min() if known.any() else 0.0))
         self.to_users = nn.ModuleList([make(config.n_dims, config.n_heads) for _ in range(n_rounds + 1)])
         self.to_items = nn.ModuleList([make(config.n_dims, config.n_heads) for _ in range(n_rounds)])
         self.between: Callable[[torch.Tensor], torch.Tensor] = (lambda x: x) if method == "lightgcn" else F.elu
