@@ -1,7 +1,7 @@
 """Next item, last one out: our representations and RecTools' SASRec and BERT4Rec, on the same split and candidates.
 
     python benchmarks/sasrec.py --data DIR [--rectools-python PATH] [--methods transformer,gru,...] [--epochs N]
-        [--set section.key=value ...]
+        [--rates 0.001,0.003] [--peer-length N] [--set section.key=value ...]
 
 DIR holds `events.parquet` (and `items.parquet`), e.g. MovieLens 1M. Ratings below 4 are left out; of every user the
 last liked event is the target and everything before it is trained on. All items of the training log are ranked in
@@ -9,11 +9,15 @@ full, those the user had are left out, and users whose target nobody else had ar
 
 RecTools needs numpy < 2 and so an environment of its own:
     python -m venv rectools && rectools/bin/pip install torch "numpy<2" "pandas<3" "rectools[torch]"
-Its models get the sizes of ours (dimensions, blocks, heads, length, dropout), `batch_size` users a step and
-`learning_rate` as the config has them, and up to N epochs, stopped when the loss on a held-out last item of each user
-has not fallen for `patience` epochs; the best are kept. Our sequence models read 32 windows a step at three times that
-rate and are refitted on all events at the end: no win may be claimed before both are tuned alike.
-All run on the CPU; minutes are of fitting alone.
+Its models get the sizes of ours (dimensions, blocks, heads, dropout) and `batch_size` users a step. As ours, they
+choose inside the training log: each learning rate of --rates is run for up to N epochs with the last item of each user
+held out and stopped when its loss has not fallen for `patience` epochs; the best rate is then fitted anew on all
+training events for as many epochs as were best. (Ours chooses the round alone, by NDCG@10.)
+
+What is not alike: RecTools trains on the last `max_length` events of a user (--peer-length sets another number), ours
+on all (`represent.max_history`), cut in windows of that length; both read the last `max_length` to foretell. With
+--set represent.max_history=51 ours trains on as many as they do. All run on the CPU; minutes are of fitting, the choice
+of rate and epochs with it.
 """
 
 from __future__ import annotations
@@ -45,7 +49,9 @@ def main() -> None:
     ask.add_argument("--rectools-python", type=Path, help="without it only ours run")
     ask.add_argument("--peers", default=",".join(PEERS), help="of RecTools, by comma")
     ask.add_argument("--methods", default=OURS, help="of ours, by comma")
-    ask.add_argument("--epochs", type=int, default=30)
+    ask.add_argument("--epochs", type=int, default=60)
+    ask.add_argument("--rates", default="0.001,0.003", help="learning rates the peers choose among")
+    ask.add_argument("--peer-length", type=int, help="events that the peers read (default: neural.max_length)")
     ask.add_argument("--set", action="append", default=[], metavar="section.key=value", dest="overrides")
     asked = ask.parse_args()
 
@@ -85,9 +91,11 @@ def main() -> None:
         tell(f"penchant {method}", lists, minutes, f"{made.name}; rounds {made.facts.get('n_rounds', '-')}")
     if asked.rectools_python is not None:
         neural = config.represent.neural.model_dump() | {"epochs": asked.epochs, "seed": config.seed}
+        neural |= {"rates": [float(rate) for rate in asked.rates.split(",")]}
+        neural |= {"max_length": asked.peer_length or neural["max_length"]}
         for peer in asked.peers.split(","):
             lists, about = run_peer(asked.rectools_python, peer, train, users, neural)
-            tell(f"RecTools {peer}", lists, about["minutes"], f"epochs {about['epochs']}")
+            tell(f"RecTools {peer}", lists, about["minutes"], about["chosen"])
 
 
 def last_out(events: Events) -> tuple[Events, Events]:
@@ -139,13 +147,12 @@ def child(folder: Path) -> None:
     """RecTools' side: fit one model and rank, under its own interpreter."""
     import pandas as pd
     import rectools.models as models
-    from pytorch_lightning import Trainer, seed_everything
-    from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
+    from pytorch_lightning import Callback, Trainer, seed_everything
+    from pytorch_lightning.callbacks import EarlyStopping
     from rectools.dataset import Dataset
 
     settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
     split = np.load(folder / "split.npz", allow_pickle=False)
-    seed_everything(settings["seed"], workers=True)
     interactions = pd.DataFrame({name: split[name] for name in ("user_id", "item_id", "datetime")})
     interactions["datetime"] = pd.Timestamp("2000-01-01") + pd.to_timedelta(interactions["datetime"], unit="min")
     interactions["weight"] = 1.0
@@ -154,34 +161,56 @@ def child(folder: Path) -> None:
         from_end = table.groupby("user_id")["datetime"].rank(method="first", ascending=False)
         return np.asarray(from_end <= 1)
 
-    def trainer() -> Any:
-        stop = EarlyStopping("val_loss", patience=settings["patience"])
-        best = ModelCheckpoint(folder, monitor="val_loss", save_weights_only=True)
-        quiet = {"enable_progress_bar": False, "logger": False, "enable_model_summary": False}
-        return Trainer(accelerator="cpu", max_epochs=settings["epochs"], callbacks=[stop, best], **quiet)
+    quiet = {"accelerator": "cpu", "enable_progress_bar": False, "logger": False, "enable_model_summary": False}
 
-    model = getattr(models, f"{settings['peer']}Model")(
-        n_blocks=settings["n_layers"],
-        n_heads=settings["n_heads"],
-        n_factors=settings["n_dims"],
-        dropout_rate=settings["dropout"],
-        session_max_len=settings["max_length"],
-        batch_size=settings["batch_size"],
-        lr=settings["learning_rate"],
-        get_val_mask_func=held_out,
-        get_trainer_func=trainer,
-    )
+    class Losses(Callback):
+        """Validation loss after each epoch."""
+
+        def __init__(self) -> None:
+            self.by_epoch: list[float] = []
+
+        def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
+            if not trainer.sanity_checking:
+                self.by_epoch.append(float(trainer.callback_metrics["val_loss"]))
+
+    def fit(rate: float, mask: Any, trainer: Any) -> Any:
+        seed_everything(settings["seed"], workers=True)
+        made = getattr(models, f"{settings['peer']}Model")(
+            n_blocks=settings["n_layers"],
+            n_heads=settings["n_heads"],
+            n_factors=settings["n_dims"],
+            dropout_rate=settings["dropout"],
+            session_max_len=settings["max_length"],
+            batch_size=settings["batch_size"],
+            lr=rate,
+            get_val_mask_func=mask,
+            get_trainer_func=trainer,
+        )
+        return made.fit(dataset)
+
     dataset = Dataset.construct(interactions)
     start = time.perf_counter()
-    model.fit(dataset)
+    tried = []
+    for rate in settings["rates"]:
+        callbacks = [Losses(), EarlyStopping("val_loss", patience=settings["patience"])]
+        made = fit(
+            rate,
+            held_out,
+            lambda callbacks=callbacks: Trainer(max_epochs=settings["epochs"], callbacks=callbacks, **quiet),
+        )
+        # RecTools trains with a copy of the trainer: only that one's callbacks have seen anything
+        losses = next(call for call in made.fit_trainer.callbacks if isinstance(call, Losses))
+        best = int(np.argmin(losses.by_epoch))
+        tried.append((losses.by_epoch[best], rate, best + 1))
+    _, rate, epochs = min(tried)
+    model = fit(rate, None, lambda: Trainer(max_epochs=epochs, **quiet))
     minutes = (time.perf_counter() - start) / 60
-    made = model.fit_trainer
-    model.load_weights_from_checkpoint(made.checkpoint_callback.best_model_path)
     table = model.recommend(users=split["users"], dataset=dataset, k=K, filter_viewed=True)
     lists = np.full((len(split["users"]), K), -1, np.int32)
     lists[np.searchsorted(split["users"], table["user_id"]), table["rank"] - 1] = table["item_id"]
     np.save(folder / "lists.npy", lists)
-    (folder / "about.json").write_text(json.dumps({"minutes": minutes, "epochs": made.current_epoch}), encoding="utf-8")
+    chosen = "; ".join(f"rate {r}: loss {loss:.3f}, {n} epochs" for loss, r, n in tried) + f"; taken: {rate}"
+    (folder / "about.json").write_text(json.dumps({"minutes": minutes, "chosen": chosen}), encoding="utf-8")
 
 
 if __name__ == "__main__":

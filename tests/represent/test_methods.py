@@ -148,6 +148,39 @@ def test_same_bytes_in_another_process(made: Representation, method: str) -> Non
     assert run.stdout.split()[-1] == digest(made)
 
 
+WITHOUT = """
+import sys
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("torch", "gensim"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Blocked())
+from penchant.artefacts import load_folder
+from penchant.represent import representation_from_parts
+from penchant.errors import MissingExtraError
+from tests.represent.test_methods import RUN, digest
+made = representation_from_parts(load_folder(sys.argv[1]).parts["representation"], RUN)
+print(made.name, made.item_vectors.shape[0])
+try:
+    print(digest(made))
+except MissingExtraError as error:
+    print(error)
+assert not {"torch", "gensim"} & set(sys.modules)
+"""
+
+
+def test_it_is_read_back_where_its_library_is_missing(made: Representation, method: str, tmp_path: Path) -> None:
+    """Item vectors always; users where no library is needed to read them, else an error that names the extra."""
+    save_folder(tmp_path / "model", {"representation": made.to_parts()}, {})
+    run = subprocess.run(
+        [sys.executable, "-c", WITHOUT, str(tmp_path / "model")], capture_output=True, text=True, check=True
+    )
+    told, users = run.stdout.splitlines()
+    assert told == f"{made.name} {N_ITEMS}"
+    reads_alone = method in ("mean", "factors", "autoencoder", "variational")
+    assert users == digest(made) if reads_alone else "pip install 'penchant[" in users
+
+
 def test_an_unknown_method_is_named() -> None:
     with pytest.raises(ConfigError, match="did you mean 'factors'"):
         make_representation("factor", SMALL, RUN, seed=0)

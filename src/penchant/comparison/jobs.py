@@ -58,15 +58,16 @@ def measure_representation(bench: Bench, method: str, run: RunOptions) -> dict[s
     few = bench.train.take(np.arange(len(bench.train)) < _WARM_UP)
     with one_thread():
         _scorer(bench, method, few, run)  # loads the libraries: not a part of the fit
-    memory, started = Memory(), time.perf_counter()
+    memory, started, cpu = Memory(), time.perf_counter(), time.process_time()
     fitted = _scorer(bench, method, bench.train, run)
-    seconds = time.perf_counter() - started
+    seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
     lists = top_lists(fitted.scorer, bench.user_rows, history, K_RECALL, seen=bench.seen)
     return {
         "method": method,
         "name": fitted.name,
         **score_next(bench, lists),
         "seconds": seconds,
+        "cpu_seconds": cpu,
         "seconds_per_million_events": seconds / max(len(bench.train), 1) * 1e6,
         "memory_mb": memory.added_mb(),
         "facts": dict(fitted.facts),

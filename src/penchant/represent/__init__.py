@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, cast
 
 from penchant.config import RepresentConfig, RunOptions
-from penchant.data import Events, Items, ItemSpace, Parts, Vectors, unit_rows
+from penchant.data import Events, FloatArray, Items, ItemSpace, Parts, Vectors, unit_rows
 from penchant.errors import ConfigError, MissingExtraError, ModelError, did_you_mean
 from penchant.protocols import Representation
 from penchant.represent.fuse import fuse, item_parts, parts_of
@@ -24,7 +25,8 @@ __all__ = ["METHODS", "Method", "check_method", "make_representation", "represen
 class Method:
     """One row of the table.
 
-    where: "module:Class", loaded when asked for. extra: what must be installed, or "". starts: it can begin with what a
+    where: "module:Class", loaded when asked for. extra: what must be installed to fit it, or "", and `needs`, the
+    library of it. starts: it can begin with what a
     model of another log has learned (`start_from(representation)`).
     """
 
@@ -33,19 +35,38 @@ class Method:
     about: str
     starts: bool = False
 
+    @property
+    def needs(self) -> str:
+        return LIBRARIES.get(self.extra, "")
+
     def missing(self) -> str:
-        """What must be installed first, in words; "" where the method can run."""
+        """What must be installed first, in words; "" where the method can be fitted."""
         try:
-            self.load()
+            self.check()
         except MissingExtraError as error:
             return str(error)
         return ""
+
+    def check(self) -> None:
+        """Refuse to go on where the method can't be fitted.
+
+        Raises:
+            MissingExtraError: a library it needs is not installed.
+        """
+        try:
+            found = not self.needs or find_spec(self.needs) is not None
+        except ValueError:  # a module that was taken out of sys.modules by hand
+            found = False
+        if not found:
+            raise MissingExtraError(
+                f"represent.method {self.where.split(':')[1]} ({self.needs} is missing)", self.extra
+            )
 
     def load(self) -> Any:
         """The class.
 
         Raises:
-            MissingExtraError: a library it needs is not installed.
+            MissingExtraError: a library it can't even be read without is not installed.
         """
         module, name = self.where.split(":")
         try:
@@ -55,6 +76,10 @@ class Method:
                 raise  # a fault of ours, not a missing library
             what = f"represent.method {name} ({error.name} is missing)"
             raise MissingExtraError(what, self.extra) from None
+
+
+# What each extra brings that a method needs.
+LIBRARIES: Mapping[str, str] = {"words": "gensim", "neural": "torch"}
 
 
 METHODS: Mapping[str, Method] = {
@@ -93,7 +118,7 @@ def check_method(name: str) -> None:
     """
     if name not in METHODS:
         raise ConfigError(f"represent.method: unknown method '{name}'; {did_you_mean(name, list(METHODS))}")
-    METHODS[name].load()
+    METHODS[name].check()
 
 
 def make_representation(
@@ -116,14 +141,37 @@ def make_representation(
     return cast("Representation", made)
 
 
+class ClosedRepresentation:
+    """A saved representation whose library is not installed here: it has its vectors of items, and reads no users."""
+
+    def __init__(self, parts: Parts, reason: MissingExtraError) -> None:
+        self._parts, self._reason = parts, reason
+        self.name: str = parts.config["name"]
+        self.item_vectors: FloatArray = parts.arrays["item_vectors"]
+        self.facts: Mapping[str, Any] = parts.config.get("facts", {})
+
+    def fit(self, events: Events, items: Items, text: Vectors | None) -> None:
+        raise self._reason
+
+    def user_vectors(self, events: Events) -> FloatArray:
+        raise self._reason
+
+    def to_parts(self) -> Parts:
+        return self._parts
+
+
 def representation_from_parts(parts: Parts, run: RunOptions) -> Representation:
-    """Read the saved form back.
+    """Read the saved form back; where its library is missing, only `user_vectors` asks for it.
 
     Raises:
         ModelError: a part is missing, or of a method this version does not know.
     """
     try:
-        restored: Representation = METHODS[parts.config["method"]].load().from_parts(parts, run)
+        restored: Representation
+        try:
+            restored = METHODS[parts.config["method"]].load().from_parts(parts, run)
+        except MissingExtraError as error:
+            restored = ClosedRepresentation(parts, error)
     except KeyError as error:
         raise ModelError(f"representation: the saved part {error} is missing or unknown; fit the model again") from None
     return restored
