@@ -161,7 +161,13 @@ def child(folder: Path) -> None:
         from_end = table.groupby("user_id")["datetime"].rank(method="first", ascending=False)
         return np.asarray(from_end <= 1)
 
-    quiet = {"accelerator": "cpu", "enable_progress_bar": False, "logger": False, "enable_model_summary": False}
+    quiet = {
+        "default_root_dir": folder,
+        "accelerator": "cpu",
+        "enable_progress_bar": False,
+        "logger": False,
+        "enable_model_summary": False,
+    }
 
     class Losses(Callback):
         """Validation loss after each epoch."""

@@ -154,7 +154,8 @@ def evaluate_log(log: Log, peers: Sequence[str], config: Config, run: RunOptions
         "peer_settings": {name: dict(peer.settings) for name, peer in against.items()},
     }
     segments = segments_after(model, split)
-    notes = [*_notes(ranking, layers, facts), *(note for peer in against.values() for note in peer.notes)]
+    notes = [*_notes(ranking, layers, facts), *(f"{OURS}: {note}" for note in model.recommender.signals.notes)]
+    notes += [note for peer in against.values() for note in peer.notes]
     return Evaluation(ranking, layers, segments, tuple(notes), facts, model)
 
 

@@ -98,6 +98,7 @@ def model_facts(model: Model, out: Path) -> dict[str, Any]:
         "n_segments": model.segments.table.height,
         "unassigned_users_share": float((model.segments.segment_row < 0).mean()),
         "recommender": model.recommender.chosen,
+        "notes": list(model.recommender.signals.notes),
         "findings": [asdict(f) for f in model.findings],
         "tree_version": model.tree.version,
     }
@@ -105,8 +106,10 @@ def model_facts(model: Model, out: Path) -> dict[str, Any]:
 
 def fitted(found: Mapping[str, Any]) -> None:
     """Print a short summary after `fit`."""
-    rows = [(k, v) for k, v in found.items() if k != "findings"]
+    rows = [(k, v) for k, v in found.items() if k not in ("findings", "notes")]
     table(f"{found['model']}", ("", ""), rows)
+    for note in found["notes"]:
+        warn(note)
     dropped = sum(f["n_dropped"] for f in found["findings"])
     if dropped:
         warn(f"{dropped:,} rows were left out, {len(found['findings'])} kinds of dirt; see 'penchant doctor'")

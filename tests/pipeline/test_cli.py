@@ -76,14 +76,17 @@ def test_users_come_from_a_file(model_folder: Path, tmp_path: Path, cli: Cli) ->
 
 def test_fit_evaluate_and_report_work_together(world_folder: Path, tmp_path: Path, cli: Cli) -> None:
     files = [world_folder / "events.parquet", world_folder / "items.parquet"]
-    tfidf = ("--quiet", "--set", "encode.method=tfidf")
+    tfidf = ("--quiet", "--set", "encode.method=tfidf", "--set", "recommend.ease_max_items=50")
     ran = cli("evaluate", *files, "--against", "popular,item_knn", "-o", tmp_path / "e", "--json", *tfidf)
     assert ran.code == 0, ran.err
     table = {row["method"]: row for row in json.loads(ran.out)["ranking"]}
     assert set(table) == {"penchant", "popular", "item_knn"}
     assert table["penchant"]["ndcg@10_low"] <= table["penchant"]["ndcg@10"] <= table["penchant"]["ndcg@10_high"]
+    left_out = [note for note in json.loads(ran.out)["notes"] if note.startswith("penchant: ease: kept the 50")]
+    assert len(left_out) == 1, "what a signal could not hold is told"
     fitted = cli("fit", *files, "-o", tmp_path / "m", "--json", *tfidf)
     assert json.loads(fitted.out)["n_users"] > 100
+    assert json.loads(fitted.out)["notes"][0].startswith("ease: kept the 50")
     assert cli("report", tmp_path / "m", "--evaluation", tmp_path / "e", "-o", tmp_path / "r.html").code == 0
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert "item_knn" in page
