@@ -12,8 +12,10 @@ torch = pytest.importorskip("torch")
 from penchant.config import NeuralConfig, RepresentConfig, RunOptions  # noqa: E402
 from penchant.data import Events, Vectors  # noqa: E402
 from penchant.represent import make_representation, representation_from_parts  # noqa: E402
-from penchant.represent.sequence import SequenceMethod, _Draw  # noqa: E402
+from penchant.represent import sequence_reading  # noqa: E402
+from penchant.represent.sequence import SequenceMethod  # noqa: E402
 from penchant.represent.sequence_networks import BODIES, Sequence  # noqa: E402
+from penchant.represent.sequence_training import _Draw  # noqa: E402
 from penchant.represent.sequence_windows import (  # noqa: E402
     FIRST_EVENT,
     batches_by_length,
@@ -100,6 +102,30 @@ def test_no_network_sees_what_comes_later_or_the_padding(kind: str) -> None:
     torch.testing.assert_close(whole[:, :4], other[:, :4])
     torch.testing.assert_close(whole[:, :4], short)
     torch.testing.assert_close(whole.norm(dim=-1), torch.ones(3, 6))
+
+
+@pytest.mark.parametrize("length", [1, 2, 6])
+@pytest.mark.parametrize("has_more", [True, False])
+@pytest.mark.parametrize("kind", KINDS)
+def test_users_read_without_torch_are_those_of_the_network(kind: str, has_more: bool, length: int) -> None:
+    torch.manual_seed(1)
+    config = NeuralConfig(n_dims=8, n_heads=2, max_length=6, n_layers=3)
+    network = Sequence(kind, 2 if has_more else 1, has_more, config).eval()
+    for weight in network.parameters():  # not as they begin: many are zeros and ones
+        torch.nn.init.normal_(weight, std=0.5)
+    vectors = torch.randn(4, length, 8)
+    batch = {"action": torch.randint(0, 3, (4, length)), "gap": torch.randint(0, 9, (4, length))}
+    weights = {name: weight.numpy() for name, weight in network.state_dict().items()}
+    read = sequence_reading.reader(kind, weights, config.n_heads)
+    with torch.inference_mode():
+        expected = network(vectors, batch).numpy()
+    got = read(vectors.numpy(), {name: rows.numpy() for name, rows in batch.items()})
+    assert got.dtype == np.float32
+    np.testing.assert_allclose(got, expected, atol=1e-5)
+
+
+def test_both_forms_of_networks_have_the_same_bodies() -> None:
+    assert set(sequence_reading.BODIES) == set(BODIES)
 
 
 def test_histories_by_hand() -> None:

@@ -142,18 +142,6 @@ def weights_to_arrays(network: nn.Module) -> Arrays:
     return {f"weights.{k}": v.detach().cpu().numpy().copy() for k, v in network.state_dict().items()}
 
 
-def restore(build: Callable[[], nn.Module], arrays: Mapping[str, np.ndarray[Any, Any]]) -> nn.Module:
-    """A network with saved weights, in evaluation mode; torch's generators stay where they are.
-
-    Raises:
-        ModelError: a weight is missing or of another shape.
-    """
-    with torch.random.fork_rng([]):
-        network = build()
-    load_weights(network, arrays)
-    return network.eval()
-
-
 def load_weights(network: nn.Module, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
     """Put saved weights into a network of the same build.
 

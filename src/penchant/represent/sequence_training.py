@@ -1,0 +1,218 @@
+"""Training of the sequence networks: batches, losses, and what is carried over from another log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from penchant.artefacts import fingerprint
+from penchant.config import NeuralConfig, RunOptions
+from penchant.data import BoolArray, Events, FloatArray, IntArray
+from penchant.represent import sequence_networks as networks
+from penchant.represent.held_out import HeldOut, hold_out, ndcg
+from penchant.represent.sequence_networks import ItemTable, SequenceTraining
+from penchant.represent.sequence_reading import Batch as Arrays
+from penchant.represent.sequence_reading import Weights, encode_latest
+from penchant.represent.sequence_windows import batches_by_length, cut_windows, pad, read_histories
+from penchant.represent.softmax_loss import sampled_softmax_loss, softmax_loss
+from penchant.represent.training import (
+    Batch,
+    Task,
+    Trained,
+    array_fingerprint,
+    inference,
+    pick_device,
+    train,
+    untrained,
+    weights_to_arrays,
+)
+from penchant.represent.transfer import Start
+
+# Negatives are drawn by frequency to this power (Mikolov et al. 2013): seldom items come up too; log-Q evens it out.
+DRAW_POWER = 0.75
+# Unit vectors turn by about the learning rate a step: 0.003 gave in 3 rounds over movie ratings what 0.001 gave in 7.
+GAIN = 3.0
+
+
+@dataclass(frozen=True)
+class Learned:
+    """weights: of the network, by name. table: (n_items, d) vectors. text_map: (d, n_text_dims) or None."""
+
+    weights: Weights
+    table: FloatArray
+    text_map: FloatArray | None
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a sequence network is trained on.
+
+    method: a key of `sequence_networks.BODIES`. text: (n_items, n_text_dims) or None. actions: names in the order of
+    their rows, from 1. start: where it begins, or None. fine_tune: what of `start` learns on.
+    """
+
+    method: str
+    liked: Events
+    n_items: int
+    text: FloatArray | None
+    actions: Sequence[str]
+    has_time: bool
+    start: Start | None
+    fine_tune: Literal["all", "items", "nothing"]
+
+
+def train_sequence(lesson: Lesson, neural: NeuralConfig, run: RunOptions, *, seed: int) -> Learned | None:
+    """Learn to foretell each next liked item; None: there is nothing to learn from, and nothing learned before.
+
+    Raises:
+        ConfigError: no such device, or training diverged.
+    """
+    trained = _train(lesson, neural, run, seed)
+    if trained is None:
+        return None
+    network = trained.network
+    with inference(network, pick_device(run.device)):
+        table = network.table(torch.arange(lesson.n_items, device=network.table.known.device)).cpu().numpy()
+    weights = {name.removeprefix("weights."): array for name, array in weights_to_arrays(network.sequence).items()}
+    from_text = network.table.from_text
+    text_map = from_text.weight.detach().cpu().numpy().copy() if from_text is not None else None
+    return Learned(weights, table, text_map, trained.facts)
+
+
+def _train(lesson: Lesson, neural: NeuralConfig, run: RunOptions, seed: int) -> Trained | None:
+    start, liked = lesson.start, lesson.liked
+    whole = _task(lesson, liked, neural, None)
+    has_pairs = liked.n_by_user.max(initial=0) >= 2
+    if start is not None and (lesson.fine_tune == "nothing" or not has_pairs):
+        why = "no user with two liked events" if not has_pairs else "represent.fine_tune = nothing"
+        return untrained(whole, run, seed=seed, why=why)
+    if not has_pairs:
+        return None
+    held = hold_out(liked, neural.validation_share, lesson.n_items, seed=seed)
+    begun = array_fingerprint(*start.weights.values(), start.text_map) if start is not None else ""
+    return train(
+        whole,
+        _task(lesson, held.train, neural, held) if held is not None else None,
+        neural,
+        run,
+        seed=seed,
+        name=lesson.method,
+        data=fingerprint(liked.table) + array_fingerprint(lesson.text) + begun + lesson.fine_tune,
+    )
+
+
+def _task(lesson: Lesson, liked: Events, neural: NeuralConfig, held: HeldOut | None) -> Task:
+    counts = np.bincount(liked.item_row, minlength=lesson.n_items)
+    known = counts > 0
+    known_rows = np.flatnonzero(known)
+    column = np.cumsum(known) - 1  # of an item among the known
+    histories = read_histories(liked, known, tuple(lesson.actions))
+    draw = _Draw(counts[known_rows].astype(np.int32), neural.n_negatives)
+    texts = torch.from_numpy(lesson.text) if lesson.text is not None else None
+
+    def build() -> SequenceTraining:
+        table = ItemTable(torch.from_numpy(known), texts, neural.n_dims, neural.item_dropout)
+        sequence = networks.Sequence(lesson.method, len(lesson.actions), lesson.has_time, neural)
+        network = SequenceTraining(table, sequence)
+        if lesson.start is not None:
+            _carry(lesson.start, network, lesson.actions, held_fast=lesson.fine_tune == "items")
+        return network
+
+    def batches(rng: np.random.Generator) -> Iterator[Batch]:
+        begin, length = cut_windows(histories, neural.max_length, rng)
+        for starts, lengths in batches_by_length(begin, length, neural.n_windows, rng):
+            padded = pad(histories, starts, lengths)
+            target = pad(histories, starts + 1, lengths)["item"][padded["there"]]
+            batch = {k: torch.from_numpy(v) for k, v in padded.items()}
+            batch |= {"target": torch.from_numpy(column[target]), "items": torch.from_numpy(known_rows)}
+            yield {**batch, **draw(rng)}
+
+    def loss(network: SequenceTraining, batch: Batch, step: int) -> torch.Tensor:
+        hidden = network.sequence(network.table(batch["item"]), batch)[batch["there"]] * network.sequence.scale
+        target, items = batch["target"], batch["items"]
+        if not draw:
+            vectors = network.table(items)
+            rows = torch.arange(len(target), device=target.device)
+            return softmax_loss(hidden, vectors, rows, target) / len(target)
+        drawn = batch["drawn"]
+        positive, negatives = network.table(items[target]), network.table(items[drawn])
+        hit = target[:, None] == drawn
+        return sampled_softmax_loss(hidden, positive, negatives, batch["bias"], hit) / len(target)
+
+    score = _score(lesson, held, known, neural.max_length) if held is not None else None
+    return Task(build, batches, loss, score, GAIN, is_trained=lesson.start is not None)
+
+
+def _score(lesson: Lesson, held: HeldOut, known: BoolArray, max_length: int) -> Callable[[SequenceTraining], float]:
+    speaks = known if lesson.text is None else known | lesson.text.any(axis=1)
+    histories = read_histories(held.history, speaks, tuple(lesson.actions))
+
+    def score(network: SequenceTraining) -> float:
+        device = network.table.known.device
+        table = network.table(torch.arange(len(known), device=device)).cpu().numpy()
+        items = torch.from_numpy(np.ascontiguousarray(table.T))
+
+        def forward(vectors: FloatArray, batch: Arrays) -> FloatArray:
+            rest = {name: torch.from_numpy(batch[name]).to(device) for name in ("action", "gap")}
+            hidden: FloatArray = network.sequence(torch.from_numpy(vectors).to(device), rest).float().cpu().numpy()
+            return hidden
+
+        def of(users: IntArray) -> FloatArray:
+            out = np.zeros((len(users), table.shape[1]), np.float32)
+            some = histories.lengths[users] > 0
+            out[some] = encode_latest(forward, table, histories, users[some], max_length)
+            return np.asarray((torch.from_numpy(out) @ items).numpy())
+
+        return ndcg(held, of)
+
+    return score
+
+
+def _carry(start: Start, network: SequenceTraining, actions: Sequence[str], *, held_fast: bool) -> None:
+    """Put the weights of `start` into a fresh network of the same form; what has no counterpart stays fresh.
+
+    Actions are matched by name; a network that reads no times here loses what was learned of gaps. Items with a text
+    begin as their text says. `held_fast`: what is carried over does not learn.
+    """
+    sequence, table, from_text = network.sequence, network.table, network.table.from_text
+    assert from_text is not None  # `Start.check` saw texts
+    row_of = {name: row for row, name in enumerate(start.actions, start=1)}
+    with torch.no_grad():
+        for name, place in sequence.state_dict().items():
+            if name not in start.weights:
+                continue
+            saved = torch.from_numpy(np.array(start.weights[name]))
+            if name == "action.weight":
+                for row, action in enumerate(actions, start=1):
+                    if action in row_of:
+                        place[row] = saved[row_of[action]]
+            else:
+                place.copy_(saved)
+        from_text.weight.copy_(torch.from_numpy(np.array(start.text_map)))
+        table.own.weight.mul_(~table.has_text)
+    if held_fast:
+        sequence.requires_grad_(False)
+        from_text.requires_grad_(False)
+
+
+class _Draw:
+    """Items drawn for a batch, and what the log-Q correction adds to their logits; false when none are to be drawn."""
+
+    def __init__(self, counts: IntArray, n: int) -> None:
+        chance = counts.astype(np.float64) ** DRAW_POWER
+        self._chance, self._n = chance / chance.sum(), n
+
+    def __bool__(self) -> bool:
+        return self._n > 0
+
+    def __call__(self, rng: np.random.Generator) -> Batch:
+        if not self._n:
+            return {}
+        drawn = rng.choice(len(self._chance), self._n, p=self._chance)
+        bias = -np.log(self._n * self._chance[drawn])
+        return {"drawn": torch.from_numpy(drawn), "bias": torch.from_numpy(bias.astype(np.float32))}
