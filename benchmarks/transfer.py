@@ -11,7 +11,8 @@ had left out. Every way reads the same texts by the same encoder:
 
 popular      the items with the most users in the drawn part
 text         the mean of the texts a user liked, nothing learned
-scratch      the same network, trained on the drawn part alone
+scratch      a network with the package's settings, trained on the drawn part alone
+..., same form  the same with texts read as the source reads them
 moved, ...   begun with the source's: everything learns on, the items' own vectors only, or nothing
 
 Settings are those of the package but where --set says otherwise; nothing is chosen by what is tested.
@@ -35,14 +36,15 @@ from penchant.encode import encode_items
 from penchant.evaluate.interval import bootstrap
 from penchant.evaluate.ranking import score_lists
 from penchant.io import read_log
-from penchant.protocols import Representation
-from penchant.represent import make_representation
+from penchant.represent import Source, make_representation
 from penchant.scorers import top_items
-from penchant.start import read_start
+from penchant.start import read_start, source_of
 
 METHOD = "transformer"
 FIELDS = 'encode.fields=["title","categories"]'  # what films and books both have
 LIKES = "io.min_value=4"
+# of the source, and of what starts from it: texts in directions that other logs share
+SHARED = ("represent.neural.text_map=principal",)
 WAYS = {"moved, all learns": "all", "moved, items learn": "items", "moved, nothing learns": "nothing"}
 MIN_LIKED = 3
 BLOCK = 1000
@@ -64,10 +66,11 @@ def main() -> None:
     base = [FIELDS, LIKES, f"represent.method={METHOD}", *asked.overrides]
     if not asked.model.is_dir():
         started = time.perf_counter()
-        config = load_config(None, [*base, "represent.neural.item_dropout=0.5"])
+        config = load_config(None, [*base, *SHARED, "represent.neural.item_dropout=0.5"])
         pc.fit(*files(asked.data, asked.source), config=config, run=run).save(asked.model)
         print(f"source {asked.source}: {(time.perf_counter() - started) / 60:.1f} min, the whole fit")
-    config = load_config(None, [*base, f"represent.start_from={str(asked.model)!r}"])
+    config = load_config(None, [*base, *SHARED, f"represent.start_from={str(asked.model)!r}"])
+    plain = load_config(None, base)
     source = read_start(config, run)
     for target in asked.targets.split(","):
         log = read_log(*files(asked.data, target), config=config.io)
@@ -78,7 +81,7 @@ def main() -> None:
             for draw in map(int, asked.draws.split(",")):
                 case = make_case(log.events, len(log.items), share, draw)
                 n_events.append(len(case["train"]))
-                for way, figures in measure(case, log, text, config, source.representation, draw).items():
+                for way, figures in measure(case, log, text, config, plain, source_of(source), draw).items():
                     rows.setdefault(way, []).append(figures)
             print(f"\n{target}: {share:.0%} of the events ({np.mean(n_events):,.0f}), draws {asked.draws}")
             print(table(rows), flush=True)
@@ -118,21 +121,22 @@ def make_case(events: Events, n_items: int, share: float, draw: int) -> dict[str
 
 
 def measure(
-    case: dict[str, Any], log: Log, text: Vectors, config: Config, source: Representation, seed: int
+    case: dict[str, Any], log: Log, text: Vectors, config: Config, plain: Config, source: Source, seed: int
 ) -> dict[str, tuple[FloatArray, FloatArray]]:
     """Way -> NDCG@10 and recall@20 of each tested user."""
     train, history, n_items = case["train"], case["history"], len(log.items)
     seen = history.matrix(n_items, binary=True)
     popular = np.bincount(train.item_row, minlength=n_items).astype(np.float32)
-    plain = config.represent.model_copy(update={"start_from": ""})
+    alone = config.represent.model_copy(update={"start_from": ""})
     liked = sp.csr_array(seen, dtype=np.float32)
     out = {
         "popular": score(case, seen, lambda users: np.tile(popular, (len(users), 1))),
         "text": score(case, seen, lambda users: (liked[users] @ text.values) @ text.values.T),
     }
-    for way, fine_tune in {"scratch": "", **WAYS}.items():
-        settings = config.represent.model_copy(update={"fine_tune": fine_tune}) if fine_tune else plain
-        begun = source if fine_tune else None
+    forms = {"scratch": plain.represent, "scratch, same form": alone}
+    forms |= {way: config.represent.model_copy(update={"fine_tune": tuned}) for way, tuned in WAYS.items()}
+    for way, settings in forms.items():
+        begun = source if settings.start_from else None
         made = make_representation(METHOD, settings, RunOptions(), seed=seed, source=begun)
         made.fit(train, log.items, text)
         vectors = made.user_vectors(history)

@@ -33,7 +33,7 @@ from penchant.recommend.signals import signal_names
 from penchant.represent import represent
 from penchant.segments import segment_users
 from penchant.segments.algorithms import METHODS as CLUSTERINGS
-from penchant.start import read_start, read_texts
+from penchant.start import read_start, read_texts, source_of
 from penchant.threads import one_thread
 
 
@@ -83,8 +83,8 @@ def fit_log(log: Log, config: Config, run: RunOptions) -> Model:
     with step("encoding texts"):
         encoder, text = read_texts(events, items, config, run, source)
     with step("representing behaviour"):
-        learned = source.representation if source is not None else None
-        space, representation = represent(events, items, text, config.represent, run, seed=seed, source=learned)
+        begun = source_of(source)
+        space, representation = represent(events, items, text, config.represent, run, seed=seed, source=begun)
     with step("growing the interest tree"):
         tree = build_tree(space, items, events, config.interests, seed=seed)
         text_membership = place_text_events(events, tree, encoder, config)

@@ -8,6 +8,7 @@ from penchant.encode import encode_items, make_encoder, tune_encoder
 from penchant.errors import ModelError
 from penchant.model import Model, load
 from penchant.protocols import Encoder
+from penchant.represent import Source
 
 
 def read_start(config: Config, run: RunOptions) -> Model | None:
@@ -20,9 +21,16 @@ def read_start(config: Config, run: RunOptions) -> Model | None:
     if not folder:
         return None
     source = load(folder, run=run)
-    if source.encoder is None:
+    if source.encoder is None or source.space.text is None:
         raise ModelError(f"represent.start_from: {folder} was fitted without item texts; name a model that reads texts")
     return source
+
+
+def source_of(model: Model | None) -> Source | None:
+    """What a representation begins with; None for None."""
+    if model is None or model.space.text is None:
+        return None
+    return Source(model.representation, model.space.text)
 
 
 def read_texts(

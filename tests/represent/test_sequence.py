@@ -11,8 +11,11 @@ torch = pytest.importorskip("torch")
 
 from penchant.config import NeuralConfig, RepresentConfig, RunOptions  # noqa: E402
 from penchant.data import Events, Vectors  # noqa: E402
-from penchant.represent import make_representation, representation_from_parts  # noqa: E402
-from penchant.represent import sequence_reading  # noqa: E402
+from penchant.represent import (  # noqa: E402
+    make_representation,
+    representation_from_parts,
+    sequence_reading,
+)
 from penchant.represent.sequence import SequenceMethod  # noqa: E402
 from penchant.represent.sequence_networks import BODIES, Sequence  # noqa: E402
 from penchant.represent.sequence_training import _Draw  # noqa: E402

@@ -110,7 +110,7 @@ def test_training_stops_after_patience_and_the_whole_log_gets_the_best_number_of
     facts = run_once(task(scores), config=CONFIG.model_copy(update={"patience": 2})).facts
     assert facts["n_rounds"] == 2
     assert facts["score_by_round"] == [0.1, 0.3, 0.2, 0.2]
-    assert facts["validation_ndcg@10"] == 0.3
+    assert facts["validation_ndcg"] == 0.3
     assert len(facts["loss_by_round"]) == 2
 
 

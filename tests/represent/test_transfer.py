@@ -12,11 +12,13 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import penchant as pc  # noqa: E402
-from penchant.config import RepresentConfig, build_config  # noqa: E402
+from penchant.config import NeuralConfig, RepresentConfig, build_config  # noqa: E402
 from penchant.data import Events, Vectors  # noqa: E402
 from penchant.errors import ConfigError, ModelError  # noqa: E402
-from penchant.represent import METHODS, make_representation, representation_from_parts  # noqa: E402
+from penchant.protocols import Representation  # noqa: E402
+from penchant.represent import METHODS, Source, make_representation, representation_from_parts  # noqa: E402
 from penchant.represent.sequence import SequenceMethod  # noqa: E402
+from penchant.represent.transfer import TextReading  # noqa: E402
 from tests.represent.small_logs import RUN, events_of, items_of  # noqa: E402
 from tests.represent.test_sequence import last_items, next_items  # noqa: E402
 
@@ -31,6 +33,7 @@ NEURAL = {
     "patience": 30,
     "refit": False,
     "item_dropout": 0.5,
+    "text_map": "learned",
 }
 
 
@@ -67,10 +70,14 @@ def learned(request: pytest.FixtureRequest) -> SequenceMethod:
 
 def moved(learned: SequenceMethod, log: Events, **more: object) -> SequenceMethod:
     config = settings(start_from="elsewhere", **more)
-    made = make_representation(learned.method, config, RUN, seed=1, source=learned)
+    made = make_representation(learned.method, config, RUN, seed=1, source=given(learned))
     made.fit(log, items_of(3 + N_STATIONS), station_texts(3, 1))
     assert isinstance(made, SequenceMethod)
     return made
+
+
+def given(learned: Representation) -> Source:
+    return Source(learned, station_texts(0, 0))
 
 
 def right(made: SequenceMethod) -> float:
@@ -116,7 +123,9 @@ def test_saved_and_read_back(learned: SequenceMethod) -> None:
     made, log = moved(learned, circle(3, 3, 12)), circle(3, 5, 9)
     again = representation_from_parts(made.to_parts(), RUN)
     assert again.user_vectors(log).tobytes() == made.user_vectors(log).tobytes()
-    on = make_representation(learned.method, settings(start_from="x"), RUN, seed=0, source=again)
+    on = make_representation(
+        learned.method, settings(start_from="x"), RUN, seed=0, source=Source(again, station_texts(3, 1))
+    )
     on.fit(circle(3, 3, 12), items_of(3 + N_STATIONS), station_texts(3, 1))
     assert on.item_vectors.any()
 
@@ -131,9 +140,9 @@ def test_what_does_not_fit_is_refused(learned: SequenceMethod) -> None:
     other = next(kind for kind in KINDS if kind != learned.method)
     log, items, text = circle(3, 0, 5), items_of(3 + N_STATIONS), station_texts(3, 1)
 
-    def fit(kind: str, text: Vectors | None, source: SequenceMethod = learned, **more: object) -> None:
+    def fit(kind: str, text: Vectors | None, **more: object) -> None:
         config = settings(start_from="x", **more)
-        make_representation(kind, config, RUN, seed=0, source=source).fit(log, items, text)
+        make_representation(kind, config, RUN, seed=0, source=given(learned)).fit(log, items, text)
 
     with pytest.raises(ConfigError, match=rf"represent.method={learned.method}"):
         fit(other, text)
@@ -146,12 +155,67 @@ def test_what_does_not_fit_is_refused(learned: SequenceMethod) -> None:
     without = make_representation(learned.method, settings(item_dropout=0.0), RUN, seed=0)
     without.fit(log, items, None)
     with pytest.raises(ModelError, match="not trained on items with texts"):
-        make_representation(learned.method, settings(start_from="x"), RUN, seed=0, source=without)
+        make_representation(learned.method, settings(start_from="x"), RUN, seed=0, source=given(without))
     factors = make_representation("factors", RepresentConfig(), RUN, seed=0)
     with pytest.raises(ConfigError, match="not a sequence network"):
-        make_representation(learned.method, settings(start_from="x"), RUN, seed=0, source=factors)
+        make_representation(learned.method, settings(start_from="x"), RUN, seed=0, source=given(factors))
     with pytest.raises(ConfigError, match="allowed: gru, lstm, convolution, transformer"):
-        make_representation("factors", RepresentConfig(start_from="x"), RUN, seed=0, source=learned)
+        make_representation("factors", RepresentConfig(start_from="x"), RUN, seed=0, source=given(learned))
+
+
+def test_what_is_nearly_the_same_item_keeps_what_it_was(learned: SequenceMethod) -> None:
+    """The same texts: items begin where the source's items are, though no text tells stations apart by kind."""
+    made = moved(learned, circle(3, 3, 5), fine_tune="nothing")
+    same = (made.item_vectors[3:] * learned.item_vectors).sum(axis=1)
+    assert same.min() > 0.95
+    start = made._start
+    assert start is not None
+    far = -start.text.mean(axis=0)
+    vectors, sure = start.alike(np.stack([start.text[4], far / np.linalg.norm(far), 0 * far]))
+    assert sure[0] == pytest.approx(1)
+    assert np.array_equal(vectors[0], learned.item_vectors[4])
+    assert sure[1] < 0.5
+    assert sure[2] == 0
+
+
+@pytest.mark.parametrize("text_map", ["learned", "principal"])
+def test_both_ways_to_read_texts_are_moved_and_saved(text_map: str) -> None:
+    config = settings(text_map=text_map)
+    first = make_representation("gru", config, RUN, seed=0)
+    first.fit(circle(0, 0, 150), items_of(N_STATIONS), station_texts(0, 0))
+    again = representation_from_parts(first.to_parts(), RUN)
+    on = settings(text_map=text_map, start_from="x", fine_tune="nothing")
+    made = make_representation("gru", on, RUN, seed=0, source=given(again))
+    made.fit(circle(3, 3, 5), items_of(3 + N_STATIONS), station_texts(3, 1))
+    assert isinstance(made, SequenceMethod)
+    assert right(made) > 0.75
+    other = settings(text_map="learned" if text_map == "principal" else "principal", start_from="x")
+    made = make_representation("gru", other, RUN, seed=0, source=given(again))
+    with pytest.raises(ConfigError, match=rf"represent.neural.text_map={text_map}"):
+        made.fit(circle(3, 3, 5), items_of(3 + N_STATIONS), station_texts(3, 1))
+
+
+def test_principal_directions_are_centred_and_keep_what_sets_texts_apart() -> None:
+    rng = np.random.default_rng(0)
+    rows = np.vstack([np.zeros((1, 20)), rng.normal(size=(30, 20)) * np.r_[5, 3, np.full(18, 0.01)] + 7])
+    reading = TextReading.of(rows.astype(np.float32), NeuralConfig(n_dims=2, n_heads=1, text_map="principal"))
+    read = reading.read(rows.astype(np.float32))
+    assert not read[0].any()
+    np.testing.assert_allclose(np.linalg.norm(read[1:], axis=1), 1, rtol=1e-5)
+    off = rows[1:, :2] - rows[1:, :2].mean(axis=0)
+    cosines = off @ off.T / np.outer(*[np.linalg.norm(off, axis=1)] * 2)
+    np.testing.assert_allclose(read[1:] @ read[1:].T, cosines, atol=0.02)
+
+
+def test_a_log_without_times_reads_usual_gaps(learned: SequenceMethod) -> None:
+    log = circle(3, 3, 5)
+    untimed = Events(log.table, log.user_ids, log.actions, "order")
+    made = moved(learned, untimed, fine_tune="nothing")
+    gaps = made._weights["gap.weight"]
+    assert len(np.unique(gaps, axis=0)) == 1
+    expected = np.average(learned._weights["gap.weight"], axis=0, weights=learned._gap_share)
+    np.testing.assert_allclose(gaps[0], expected, atol=1e-6)
+    assert made.user_vectors(untimed).any()
 
 
 def test_items_known_by_text_alone() -> None:

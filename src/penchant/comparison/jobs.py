@@ -21,7 +21,7 @@ from penchant.represent import make_representation
 from penchant.scorers import build_scorer, top_lists
 from penchant.segments import measure_worth
 from penchant.segments.algorithms import cluster
-from penchant.start import read_start
+from penchant.start import read_start, source_of
 from penchant.threads import one_thread
 
 K_NDCG, K_RECALL = 10, 20
@@ -80,9 +80,8 @@ def _scorer(bench: Bench, method: str, train: Events, run: RunOptions) -> Fitted
         scorer.fit(train, len(bench.items))
         return Fitted(scorer, method, {})
     # what a model is started from is for the method asked for; the others are measured as they are
-    source = read_start(bench.config, run) if method == bench.config.represent.method else None
-    learned = source.representation if source is not None else None
-    made = make_representation(method, bench.config.represent, run, seed=bench.config.seed, source=learned)
+    source = source_of(read_start(bench.config, run)) if method == bench.config.represent.method else None
+    made = make_representation(method, bench.config.represent, run, seed=bench.config.seed, source=source)
     made.fit(train, bench.items, bench.text)
     return Fitted(DotProduct(made.user_vectors(train), made.item_vectors), made.name, made.facts)
 

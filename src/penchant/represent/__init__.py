@@ -18,7 +18,24 @@ from penchant.protocols import Representation
 from penchant.represent.fuse import fuse, item_parts, parts_of
 from penchant.represent.fuse_weights import learn_weights
 
-__all__ = ["METHODS", "Method", "check_method", "make_representation", "represent", "representation_from_parts"]
+__all__ = [
+    "METHODS",
+    "Method",
+    "Source",
+    "check_method",
+    "check_start",
+    "make_representation",
+    "represent",
+    "representation_from_parts",
+]
+
+
+@dataclass(frozen=True)
+class Source:
+    """What another model gives to start from: what it learned of behaviour, and the texts of its items."""
+
+    representation: Representation
+    text: Vectors
 
 
 @dataclass(frozen=True)
@@ -122,7 +139,7 @@ def check_method(name: str) -> None:
 
 
 def make_representation(
-    method: str, config: RepresentConfig, run: RunOptions, *, seed: int, source: Representation | None = None
+    method: str, config: RepresentConfig, run: RunOptions, *, seed: int, source: Source | None = None
 ) -> Representation:
     """An unfitted representation.
 
@@ -137,7 +154,7 @@ def make_representation(
     made = METHODS[method].load()(config, run, seed=seed)
     if source is not None:
         check_start(method)
-        made.start_from(source)
+        made.start_from(source.representation, source.text.values)
     return cast("Representation", made)
 
 
@@ -185,7 +202,7 @@ def represent(
     run: RunOptions,
     *,
     seed: int,
-    source: Representation | None = None,
+    source: Source | None = None,
 ) -> tuple[ItemSpace, Representation]:
     """Lay items out by text, by behaviour, and by both.
 

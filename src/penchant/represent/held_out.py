@@ -12,6 +12,8 @@ from penchant.data import Events, FloatArray, IntArray
 # Enough users that the score says which round is better (both are scored on the same), few enough that scoring them
 # against all items after every round costs little.
 MAX_USERS = 3000
+# With fewer users, how often the first ten places hold the answer is mostly chance: every place counts then.
+MIN_USERS_AT_TEN = 300
 # A user's last few events: one would leave more to chance, and many are no longer what comes next.
 MAX_TARGETS = 3
 
@@ -63,12 +65,15 @@ def hold_out(liked: Events, share: float, n_items: int, *, seed: int) -> HeldOut
     return HeldOut(train, history.take(keep), chosen.astype(np.int32), targets)
 
 
-def ndcg(held: HeldOut, score: Callable[[IntArray], FloatArray], *, k: int = 10, step: int = 500) -> float:
-    """Mean NDCG@k of the targets, ranked among all items the user has not had (Jarvelin & Kekalainen 2002).
+def ndcg(held: HeldOut, score: Callable[[IntArray], FloatArray], *, step: int = 500) -> float:
+    """Mean NDCG@10 of the targets, ranked among all items the user has not had (Jarvelin & Kekalainen 2002).
+
+    Of fewer than `MIN_USERS_AT_TEN` users it is the NDCG of all places.
 
     Args:
         score: user rows to (n, n_items) scores; may be written to.
     """
+    every = len(held.users) < MIN_USERS_AT_TEN
     order = np.argsort(held.history.user_row, kind="stable")
     owner, had = held.history.user_row[order], held.history.item_row[order]
     total = 0.0
@@ -80,8 +85,9 @@ def ndcg(held: HeldOut, score: Callable[[IntArray], FloatArray], *, k: int = 10,
         there = targets >= 0
         own = np.take_along_axis(values, np.maximum(targets, 0), axis=1)
         rank = np.stack([(values > own[:, [j]]).sum(axis=1) for j in range(targets.shape[1])], axis=1)
-        gain = np.where(there & (rank < k), 1 / np.log2(rank + 2), 0.0).sum(axis=1)
-        total += float((gain / np.cumsum(1 / np.log2(np.arange(k) + 2))[there.sum(axis=1) - 1]).sum())
+        gain = np.where(there & (every | (rank < 10)), 1 / np.log2(rank + 2), 0.0).sum(axis=1)
+        ideal = np.cumsum(1 / np.log2(np.arange(targets.shape[1]) + 2))
+        total += float((gain / ideal[there.sum(axis=1) - 1]).sum())
     return total / len(held.users)
 
 

@@ -17,7 +17,7 @@ from penchant.errors import ConfigError, ModelError
 from penchant.represent.history import count_users, latest_events, latest_liked
 from penchant.represent.sequence_reading import BLOCK, encode_latest, reader
 from penchant.represent.sequence_windows import read_histories
-from penchant.represent.transfer import Start
+from penchant.represent.transfer import Start, TextReading
 from penchant.threads import one_thread
 
 
@@ -41,15 +41,19 @@ class SequenceMethod:
         self._has_time = False
         self._table: FloatArray = np.zeros((0, config.neural.n_dims), np.float32)  # what goes into the network
         self._weights: Mapping[str, np.ndarray[Any, Any]] = {}  # of the network; empty: there was nothing to learn
-        self._text_map: FloatArray | None = None  # (n_dims, n_text_dims)
+        self._reading = TextReading(None)
+        self._text_map: FloatArray | None = None  # (n_dims, n_text_dims or the directions of `_reading`)
+        self._gap_share: FloatArray = np.zeros(0, np.float32)
         self._start: Start | None = None
         self.name = self.method
         self.item_vectors: FloatArray = self._table
         self.facts: Mapping[str, Any] = {}
 
-    def start_from(self, source: Any) -> None:
+    def start_from(self, source: Any, text: FloatArray) -> None:
         """Let the next `fit` begin where another representation stands; see `penchant.represent.transfer`.
 
+        Args:
+            text: (n_items, d) texts of the items that `source` was fitted on.
         Raises:
             ConfigError: `source` is no sequence network. ModelError: it has learned nothing, or without texts.
         """
@@ -63,8 +67,17 @@ class SequenceMethod:
                 f"represent.start_from: the network of that model ({source.name}) was not trained on items with texts; "
                 "fit it again on a log whose items have texts"
             )
-        neural = source._config.neural
-        self._start = Start(source.method, neural, source._actions, source._weights, source._text_map)
+        self._start = Start(
+            source.method,
+            source._config.neural,
+            source._actions,
+            source._weights,
+            source._text_map,
+            source._reading,
+            text,
+            source._table,
+            source._gap_share,
+        )
 
     def fit(self, events: Events, items: Items, text: Vectors | None) -> None:
         """Items below `min_item_events` get a vector only if they have a text.
@@ -86,8 +99,21 @@ class SequenceMethod:
         self._table = np.zeros((len(items), neural.n_dims), np.float32)
         self.item_vectors, self.facts = self._table, {"n_rounds": 0, "chosen_by": "no user with two liked events"}
         self.name = f"{self.method} ({neural.n_dims}, nothing learned)"
+        alike = None
+        if values is not None:
+            alike = self._start.alike(values) if self._start is not None else None
+            self._reading = self._start.reading if self._start is not None else TextReading.of(values, neural)
+            values = self._reading.read(values)
         lesson = Lesson(
-            self.method, liked, len(items), values, self._actions, self._has_time, self._start, self._config.fine_tune
+            self.method,
+            liked,
+            len(items),
+            values,
+            self._actions,
+            self._has_time,
+            self._start,
+            alike,
+            self._config.fine_tune,
         )
         learned = train_sequence(lesson, neural, self._run, seed=self._seed)
         if learned is None:
@@ -95,6 +121,7 @@ class SequenceMethod:
         enough = count_users(latest_liked(liked, self._config.max_history), len(items)) >= self._config.min_item_events
         given = enough if values is None else enough | values.any(axis=1)
         self._weights, self._table, self._text_map = learned.weights, learned.table, learned.text_map
+        self._gap_share = learned.gap_share
         self.item_vectors = self._table * given[:, None]
         self.facts = {**learned.facts, "temperature": round(1 / self._scale, 4)}
         begun = "" if self._start is None else f", begun elsewhere, fine-tuned: {self._config.fine_tune}"
@@ -148,10 +175,15 @@ class SequenceMethod:
     def to_parts(self) -> Parts:
         told = {"actions": list(self._actions), "has_time": self._has_time, "weights": sorted(self._weights)}
         config = {"method": self.method, "name": self.name, "config": self._config.model_dump(), "seed": self._seed}
-        arrays: dict[str, Any] = {"table": self._table, "item_vectors": self.item_vectors}
+        arrays: dict[str, Any] = {
+            "table": self._table,
+            "item_vectors": self.item_vectors,
+            "gap_share": self._gap_share,
+        }
         arrays |= {f"weights.{name}": array for name, array in self._weights.items()}
-        if self._text_map is not None:
-            arrays["text_map"] = self._text_map
+        for name, array in (("text_map", self._text_map), ("text_basis", self._reading.basis)):
+            if array is not None:
+                arrays[name] = array
         return Parts(config={**config, **told, "facts": dict(self.facts)}, arrays=arrays)
 
     @classmethod
@@ -160,7 +192,8 @@ class SequenceMethod:
         out.name, out.facts = parts.config["name"], parts.config["facts"]
         out._actions, out._has_time = tuple(parts.config["actions"]), parts.config["has_time"]
         out._table, out.item_vectors = parts.arrays["table"], parts.arrays["item_vectors"]
-        out._text_map = parts.arrays.get("text_map")
+        out._text_map, out._gap_share = parts.arrays.get("text_map"), parts.arrays["gap_share"]
+        out._reading = TextReading(parts.arrays.get("text_basis"))
         out._weights = {name: parts.arrays[f"weights.{name}"] for name in parts.config["weights"]}
         return out
 

@@ -27,7 +27,15 @@ class ItemTable(nn.Module):  # type: ignore[misc]
     Of unit length on both sides of the network: how often an item comes up then moves no scale, only directions.
     """
 
-    def __init__(self, known: torch.Tensor, text: torch.Tensor | None, n_dims: int, item_dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        known: torch.Tensor,
+        text: torch.Tensor | None,
+        n_dims: int,
+        item_dropout: float = 0.0,
+        *,
+        is_principal: bool = False,
+    ) -> None:
         super().__init__()
         self.item_dropout = item_dropout if text is not None else 0.0
         has_text = text.any(dim=1) if text is not None else torch.zeros_like(known)
@@ -42,7 +50,11 @@ class ItemTable(nn.Module):  # type: ignore[misc]
         self.register_buffer("text", text, persistent=False)
         self.from_text = nn.Linear(text.shape[1], n_dims, bias=False) if text is not None else None
         if self.from_text is not None:
-            nn.init.normal_(self.from_text.weight, std=n_dims**-0.5)  # a unit text gives a vector of about length 1
+            if is_principal:  # the texts come in n_dims directions or fewer: as they are, and held so
+                nn.init.eye_(self.from_text.weight)
+                self.from_text.requires_grad_(False)
+            else:
+                nn.init.normal_(self.from_text.weight, std=n_dims**-0.5)  # a unit text gives a length of about 1
 
     def forward(self, rows: torch.Tensor) -> torch.Tensor:
         vectors = self.own(rows) * self.known[rows]

@@ -17,7 +17,7 @@ from penchant.represent.held_out import HeldOut, hold_out, ndcg
 from penchant.represent.sequence_networks import ItemTable, SequenceTraining
 from penchant.represent.sequence_reading import Batch as Arrays
 from penchant.represent.sequence_reading import Weights, encode_latest
-from penchant.represent.sequence_windows import batches_by_length, cut_windows, pad, read_histories
+from penchant.represent.sequence_windows import N_GAPS, batches_by_length, cut_windows, pad, read_histories
 from penchant.represent.softmax_loss import sampled_softmax_loss, softmax_loss
 from penchant.represent.training import (
     Batch,
@@ -40,11 +40,12 @@ GAIN = 3.0
 
 @dataclass(frozen=True)
 class Learned:
-    """weights: of the network, by name. table: (n_items, d) vectors. text_map: (d, n_text_dims) or None."""
+    """weights: of the network, by name. table: (n_items, d). text_map: (d, m) or None. gap_share: of each gap's row."""
 
     weights: Weights
     table: FloatArray
     text_map: FloatArray | None
+    gap_share: FloatArray
     facts: Mapping[str, Any]
 
 
@@ -52,8 +53,9 @@ class Learned:
 class Lesson:
     """What a sequence network is trained on.
 
-    method: a key of `sequence_networks.BODIES`. text: (n_items, n_text_dims) or None. actions: names in the order of
-    their rows, from 1. start: where it begins, or None. fine_tune: what of `start` learns on.
+    method: a key of `sequence_networks.BODIES`. text: (n_items, m) as the network reads it, or None. actions: names in
+    the order of their rows, from 1. start: where it begins, or None; alike: of `Start.alike`. fine_tune: what of
+    `start` learns on.
     """
 
     method: str
@@ -63,6 +65,7 @@ class Lesson:
     actions: Sequence[str]
     has_time: bool
     start: Start | None
+    alike: tuple[FloatArray, FloatArray] | None
     fine_tune: Literal["all", "items", "nothing"]
 
 
@@ -81,7 +84,9 @@ def train_sequence(lesson: Lesson, neural: NeuralConfig, run: RunOptions, *, see
     weights = {name.removeprefix("weights."): array for name, array in weights_to_arrays(network.sequence).items()}
     from_text = network.table.from_text
     text_map = from_text.weight.detach().cpu().numpy().copy() if from_text is not None else None
-    return Learned(weights, table, text_map, trained.facts)
+    known = np.bincount(lesson.liked.item_row, minlength=lesson.n_items) > 0
+    gaps = np.bincount(read_histories(lesson.liked, known, ()).gap, minlength=N_GAPS)
+    return Learned(weights, table, text_map, (gaps / max(1, gaps.sum())).astype(np.float32), trained.facts)
 
 
 def _train(lesson: Lesson, neural: NeuralConfig, run: RunOptions, seed: int) -> Trained | None:
@@ -94,7 +99,7 @@ def _train(lesson: Lesson, neural: NeuralConfig, run: RunOptions, seed: int) -> 
     if not has_pairs:
         return None
     held = hold_out(liked, neural.validation_share, lesson.n_items, seed=seed)
-    begun = array_fingerprint(*start.weights.values(), start.text_map) if start is not None else ""
+    begun = array_fingerprint(*start.weights.values(), start.table, *(lesson.alike or ())) if start is not None else ""
     return train(
         whole,
         _task(lesson, held.train, neural, held) if held is not None else None,
@@ -116,11 +121,14 @@ def _task(lesson: Lesson, liked: Events, neural: NeuralConfig, held: HeldOut | N
     texts = torch.from_numpy(lesson.text) if lesson.text is not None else None
 
     def build() -> SequenceTraining:
-        table = ItemTable(torch.from_numpy(known), texts, neural.n_dims, neural.item_dropout)
-        sequence = networks.Sequence(lesson.method, len(lesson.actions), lesson.has_time, neural)
+        is_own = known if lesson.alike is None else known | (lesson.alike[1] > 0)
+        principal = neural.text_map == "principal"
+        table = ItemTable(torch.from_numpy(is_own), texts, neural.n_dims, neural.item_dropout, is_principal=principal)
+        has_gaps = lesson.has_time or (lesson.start is not None and lesson.start.has_time)
+        sequence = networks.Sequence(lesson.method, len(lesson.actions), has_gaps, neural)
         network = SequenceTraining(table, sequence)
         if lesson.start is not None:
-            _carry(lesson.start, network, lesson.actions, held_fast=lesson.fine_tune == "items")
+            _carry(lesson, lesson.start, network)
         return network
 
     def batches(rng: np.random.Generator) -> Iterator[Batch]:
@@ -173,11 +181,11 @@ def _score(lesson: Lesson, held: HeldOut, known: BoolArray, max_length: int) -> 
     return score
 
 
-def _carry(start: Start, network: SequenceTraining, actions: Sequence[str], *, held_fast: bool) -> None:
+def _carry(lesson: Lesson, start: Start, network: SequenceTraining) -> None:
     """Put the weights of `start` into a fresh network of the same form; what has no counterpart stays fresh.
 
-    Actions are matched by name; a network that reads no times here loses what was learned of gaps. Items with a text
-    begin as their text says. `held_fast`: what is carried over does not learn.
+    Actions are matched by name. A log without times reads what gaps were on average. Items with a text begin as their
+    text says, and, as far as it is sure, as the item of the source that has the same text.
     """
     sequence, table, from_text = network.sequence, network.table, network.table.from_text
     assert from_text is not None  # `Start.check` saw texts
@@ -188,16 +196,23 @@ def _carry(start: Start, network: SequenceTraining, actions: Sequence[str], *, h
                 continue
             saved = torch.from_numpy(np.array(start.weights[name]))
             if name == "action.weight":
-                for row, action in enumerate(actions, start=1):
+                for row, action in enumerate(lesson.actions, start=1):
                     if action in row_of:
                         place[row] = saved[row_of[action]]
             else:
                 place.copy_(saved)
+        if sequence.gap is not None and not lesson.has_time:
+            usual = np.average(start.weights["gap.weight"], axis=0, weights=start.gap_share)
+            sequence.gap.weight.copy_(torch.from_numpy(usual.astype(np.float32)).expand_as(sequence.gap.weight))
         from_text.weight.copy_(torch.from_numpy(np.array(start.text_map)))
         table.own.weight.mul_(~table.has_text)
-    if held_fast:
-        sequence.requires_grad_(False)
-        from_text.requires_grad_(False)
+        if lesson.alike is not None:
+            vectors, sure = (torch.from_numpy(array) for array in lesson.alike)
+            told = from_text(table.text)
+            own = sure[:, None] * (vectors * told.norm(dim=1, keepdim=True) - told)
+            table.own.weight.copy_(torch.where(sure[:, None] > 0, own, table.own.weight))
+    sequence.requires_grad_(lesson.fine_tune == "all")
+    from_text.requires_grad_(lesson.fine_tune == "all")
 
 
 class _Draw:

@@ -92,7 +92,7 @@ def train(
         else:
             found = _rounds(choosing, config.n_epochs, config, run, device, seed, f"{name}, choosing", f"{key}.choice")
             facts = {"n_rounds": found.best_round, "chosen_by": "validation on the latest events"}
-            facts |= {"validation_ndcg@10": found.best_score, "score_by_round": found.scores}
+            facts |= {"validation_ndcg": found.best_score, "score_by_round": found.scores}
             facts |= {"choice_loss_by_round": found.losses}
             end = found
             if config.refit:
@@ -289,7 +289,7 @@ def _bar(title: str, n_rounds: int, progress: bool) -> Iterator[Callable[[_State
         row = bar.add_task(title, total=n_rounds)
 
         def tell(state: _State) -> None:
-            score = f", NDCG@10 {state.scores[-1]:.4f}" if state.scores else ""
+            score = f", NDCG {state.scores[-1]:.4f}" if state.scores else ""
             bar.update(row, completed=state.round, description=f"{title}: loss {state.losses[-1]:.3f}{score}")
 
         yield tell

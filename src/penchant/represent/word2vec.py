@@ -112,7 +112,7 @@ class ItemToVec:
         history = latest_liked(held.history, self._config.max_history)
         scores = [_validate(held, history, learned, reading) for reading in READINGS]
         best = int(np.argmax(scores))
-        facts = {"chosen_by": "validation on the latest events", "validation_ndcg@10": round(scores[best], 4)}
+        facts = {"chosen_by": "validation on the latest events", "validation_ndcg": round(scores[best], 4)}
         return READINGS[best], {**asdict(READINGS[best]), **facts}
 
 
