@@ -1,21 +1,25 @@
 """Every clustering on the made-up market against its truth, at three difficulties.
 
-    python benchmarks/clusterings.py [--levels easy,middle,hard] [--seeds 10,11,12] [--methods kmeans,gmm] [--out FILE]
+    python benchmarks/clusterings.py [--levels easy,middle,hard] [--seeds 10,11,12] [--methods kmeans,gmm] [--keep DIR]
 
 Rows are those that `fit` clusters. "given": the true number is told (a hint to methods by density); "auto": the method
 or `choose_n` finds it. Truth figures leave bots out, as they have no true segment; an unassigned user is a cluster of
-its own there, so leaving users out never pays. Stability: mean ARI between clusterings of random 80 % of the users.
+its own there, so leaving users out never pays. Stability: ARI between clusterings of two random 80 % of the users.
 Seconds: one clustering, or choice and clustering with auto. The last rows are what Penchant does by default, and
-after a search by `optimise` (`--trials`, 0 = leave it out).
+after a search by `optimise` (`--trials`, 0 = leave it out). With `--keep` a run that was cut off goes on where it was:
+DIR holds the user rows and figures of each market; use another one after a change of code or options.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
 import time
 import warnings
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +78,20 @@ class Case:
         return len(np.unique(self.truth[self.truth >= 0]))
 
 
+def kept_case(level: str, seed: int, keep: Path | None) -> Case:
+    """Make a case, or read it back."""
+    if keep is None:
+        return make_case(level, seed)
+    path = keep / f"{level}_{seed}.npz"
+    if not path.exists():
+        made = make_case(level, seed)
+        parts = {"data": made.later.data, "indices": made.later.indices, "indptr": made.later.indptr}
+        np.savez(path, rows=made.rows, earlier=made.earlier, truth=made.truth, shape=made.later.shape, **parts)
+    with np.load(path) as z:
+        later = sp.csr_array((z["data"], z["indices"], z["indptr"]), shape=tuple(z["shape"]))
+        return Case(z["rows"], z["earlier"], later, z["truth"])
+
+
 def make_case(level: str, seed: int) -> Case:
     """Run the stages of `fit` up to the user rows."""
     config: Config = build_config({"seed": seed})
@@ -117,37 +135,62 @@ def measure(case: Case, recipe: Recipe, n: int | None, seed: int, *, seconds: fl
     truth = truth_scores(found.labels, case.truth)
     shape = shape_scores(case.rows, found.labels, seed=seed)
     out = {name: getattr(truth, name) if hasattr(truth, name) else getattr(shape, name) for name in SHOWN}
-    stability = subsample_stability(lambda r, s: recipe.make(r, n, seed=s).labels, case.rows, n_runs=3, seed=seed)
+    stability = subsample_stability(lambda r, s: recipe.make(r, n, seed=s).labels, case.rows, n_runs=2, seed=seed)
     out |= {"sse": shape.sse, "unassigned": 1 - found.assigned_share, "stability": stability}
     out |= {"n": float(found.n_clusters), "seconds": took}
     return {name: float("nan") if value is None else float(value) for name, value in out.items()}
 
 
-def score(case: Case, methods: list[str], auto: list[str], seed: int, trials: int) -> dict[str, dict[str, float]]:
+def score(
+    case: Case, methods: list[str], auto: list[str], seed: int, trials: int, keep: Path | None
+) -> dict[str, dict[str, float]]:
     """All rows of one market: name -> figures."""
-    out = {}
-    started = time.perf_counter()
-    plain = choose(case, Recipe(), seed)
-    took = time.perf_counter() - started
+    out: dict[str, dict[str, float]] = {} if keep is None or not keep.exists() else json.loads(keep.read_text())
+    rows: dict[str, Callable[[], dict[str, float]]] = {"default": lambda: chosen(case, Recipe(), seed)}
     for method in methods:
-        recipe = Recipe(method)
-        out[f"{method}, given"] = measure(case, recipe, case.n_true, seed)
-        if method not in auto:
-            continue
-        started = time.perf_counter()
-        # kmeans' number serves those that take it
-        same = method == "kmeans" or METHODS[method].number == "kmeans"
-        n = plain if same else choose(case, recipe, seed)
-        seconds = took if same else time.perf_counter() - started
-        out[f"{method}, auto"] = measure(case, recipe, n, seed, seconds=seconds)
-    out["default"] = measure(case, Recipe(), plain, seed, seconds=took)
+        rows[f"{method}, given"] = partial(measure, case, Recipe(method), case.n_true, seed)
+        if method in auto:
+            # kmeans is the default; the default's number serves those that take kmeans' number
+            rows[f"{method}, auto"] = partial(auto_row, case, method, seed, out)
     if trials:
-        started = time.perf_counter()
-        best = optimise(case.earlier, seed=seed, n_trials=trials, later=case.later)
-        took = time.perf_counter() - started
-        out["optimise"] = measure(case, best.recipe, best.n_segments, seed, seconds=took)
-        print(f"  optimise: {best.rule}: {replace(best.recipe)} n={best.n_segments}", flush=True)
-    return out
+        rows["optimise"] = lambda: optimised(case, seed, trials)
+    for name, work in rows.items():
+        if name not in out:
+            out[name] = work()
+            if keep is not None:
+                keep.write_text(json.dumps(out))
+    return {name: out[name] for name in (*(r for r in rows if r not in LAST), *(r for r in LAST if r in rows))}
+
+
+LAST = ("default", "optimise")
+
+
+def auto_row(case: Case, method: str, seed: int, made: dict[str, dict[str, float]]) -> dict[str, float]:
+    """The number found by the method, or by `choose_n`."""
+    if method == "kmeans":
+        return made["default"]
+    way = METHODS[method].number
+    if way == "found":  # what `choose_n` measures there changes nothing
+        return measure(case, Recipe(method), None, seed)
+    if way == "kmeans":
+        n, seconds = round(made["default"]["n"]), made["default"]["seconds"]
+        return measure(case, Recipe(method), n, seed, seconds=seconds)
+    return chosen(case, Recipe(method), seed)
+
+
+def chosen(case: Case, recipe: Recipe, seed: int) -> dict[str, float]:
+    """With the number that `fit` would take."""
+    started = time.perf_counter()
+    n = choose(case, recipe, seed)
+    return measure(case, recipe, n, seed, seconds=time.perf_counter() - started)
+
+
+def optimised(case: Case, seed: int, trials: int) -> dict[str, float]:
+    """With what a search finds."""
+    started = time.perf_counter()
+    best = optimise(case.earlier, seed=seed, n_trials=trials, later=case.later)
+    print(f"  optimise: {best.rule}: {best.recipe} n={best.n_segments}", flush=True)
+    return measure(case, best.recipe, best.n_segments, seed, seconds=time.perf_counter() - started)
 
 
 def main() -> None:
@@ -158,13 +201,20 @@ def main() -> None:
     parser.add_argument("--methods", default=",".join(METHODS))
     parser.add_argument("--auto", help="methods measured with auto too (default: all)")
     parser.add_argument("--trials", type=int, default=40)
+    parser.add_argument("--keep", type=Path, help="folder for what is done, to go on from")
     parser.add_argument("--out", type=Path, help="also write every figure of every seed (.csv)")
     options = parser.parse_args()
+    if options.keep is not None:
+        options.keep.mkdir(parents=True, exist_ok=True)
     methods, seeds = options.methods.split(","), [int(s) for s in options.seeds.split(",")]
     auto = methods if options.auto is None else options.auto.split(",")
     every = []
     for level in options.levels.split(","):
-        made = [score(make_case(level, seed), methods, auto, seed, options.trials) for seed in seeds]
+        made = []
+        for seed in seeds:
+            figures = None if options.keep is None else options.keep / f"{level}_{seed}.json"
+            case = kept_case(level, seed, options.keep)
+            made.append(score(case, methods, auto, seed, options.trials, figures))
         every += [
             {"level": level, "seed": s, "row": row} | f
             for s, m in zip(seeds, made, strict=True)

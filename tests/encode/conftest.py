@@ -9,6 +9,16 @@ import pytest
 
 WORDS = "red green blue apple pear car truck film drama comedy space war love the of and a in big small old new".split()
 
+# code for a process of its own, in which some libraries are as good as not installed: .format(blocked=names)
+NO_TORCH = """
+import sys
+from importlib.machinery import PathFinder
+class Without:
+    def find_spec(name, path=None, target=None):
+        return None if name.split(".")[0] in {blocked!r} else PathFinder.find_spec(name, path, target)
+sys.meta_path[:] = [Without if finder is PathFinder else finder for finder in sys.meta_path]
+"""
+
 
 def _tokeniser(path: Path, specials: list[str], template: bool) -> None:
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
@@ -55,3 +65,9 @@ def tiny_gpt(tmp_path_factory: pytest.TempPathFactory) -> Path:
     transformers.GPT2Model(config).save_pretrained(folder)
     _tokeniser(folder, ["[UNK]", "[EOS]"], template=False)
     return folder
+
+
+@pytest.fixture(scope="session")
+def onnx_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache folder for all tests that need an export: one of a tiny model takes seconds."""
+    return tmp_path_factory.mktemp("exports")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,17 +17,20 @@ import pytest
 import penchant as pc
 from penchant.config import Config, RunOptions, build_config
 from penchant.data import Events, Items, Parts
-from penchant.encode import check_tuning, encoder_from_parts, make_encoder, tune_encoder, tuned
+from penchant.encode import check_tuning, encoder_from_parts, make_encoder, onnx_runtime, tune_encoder, tuned
 from penchant.encode.head import Head
 from penchant.encode.pooling import pool
 from penchant.encode.torch_runtime import quiet
 from penchant.encode.tuned import TunedEncoder
+from penchant.encode.tuned_transformer import CarriedTransformer
 from penchant.errors import ConfigError, MissingExtraError, ModelError
-from tests.encode.conftest import WORDS
+from tests.encode.conftest import NO_TORCH, WORDS
 
 torch = pytest.importorskip("torch")
 
 from penchant.encode.contrast import contrast  # noqa: E402
+
+needs_export = pytest.mark.skipif(not onnx_runtime.export_is_installed(), reason="the extra is not installed")
 
 RUN = RunOptions(device="cpu")
 N_ITEMS, N_USERS = 400, 200
@@ -121,6 +126,15 @@ def test_a_transformer_learns_what_users_tell_apart(whole: TunedEncoder, soft_be
     assert "its weights tuned on behaviour" in whole.name
 
 
+def test_a_head_stands_on_a_static_encoder(soft_bert: Path) -> None:
+    encoder = _tune(_config("head", method="static", model=str(soft_bert)), *_log())
+    assert encoder.facts["used"]
+    assert "static:soft-bert" in encoder.name
+    assert "with a head tuned on behaviour" in encoder.name
+    again = encoder_from_parts(encoder.to_parts(), RUN)
+    assert np.array_equal(again.encode(["new red film", ""]), encoder.encode(["new red film", ""]))
+
+
 def test_where_behaviour_says_nothing_the_encoder_stays_and_says_so() -> None:
     encoder = _tune(_config("head"), *_log(at_random=True))
     assert not encoder.facts["used"]
@@ -163,7 +177,7 @@ def test_saved_and_read_back_it_says_the_same(kind: str, request: pytest.Fixture
     assert not again.encode([""]).any()
 
 
-def test_a_saved_model_places_new_items_without_the_original(soft_bert: Path, tmp_path: Path) -> None:
+def test_a_saved_model_places_new_items_without_the_original_and_without_torch(soft_bert: Path, tmp_path: Path) -> None:
     shutil.copytree(soft_bert, tmp_path / "gone")
     events, items = _log()
     log = events.table.with_columns(
@@ -172,17 +186,102 @@ def test_a_saved_model_places_new_items_without_the_original(soft_bert: Path, tm
     config = _config("full", method="transformer", model=str(tmp_path / "gone"))
     model = pc.fit(log, items.table.select("item_id", "title"), config=config, run=RUN)
     assert "tuned on behaviour" in model.facts["encoder"]
-    placed = model.place_items(["new red film", "new truck film"])
+    texts = ["new red film", "new truck film"]
+    placed = model.place_items(texts)
     model.save(tmp_path / "model")
     shutil.rmtree(tmp_path / "gone")
-    assert pc.load(tmp_path / "model", run=RUN).place_items(["new red film", "new truck film"]).equals(placed)
+    assert pc.load(tmp_path / "model", run=RUN).place_items(texts).equals(placed)
+
+    assert model.encoder is not None
+    if "onnx fp32" not in model.encoder.name:
+        pytest.skip("without the extra no graph is carried")
+    np.save(tmp_path / "vectors.npy", model.encoder.encode(texts))
+    placed.write_parquet(tmp_path / "placed.parquet")
+    code = NO_TORCH.format(blocked=("torch", "transformers", "onnx", "onnxscript", "sentence_transformers")) + (
+        "import numpy as np, polars as pl, penchant as pc\n"
+        "model, texts = pc.load(sys.argv[1] + '/model'), ['new red film', 'new truck film']\n"
+        "assert model.place_items(texts).equals(pl.read_parquet(sys.argv[1] + '/placed.parquet'))\n"
+        "cosine = (model.encoder.encode(texts) * np.load(sys.argv[1] + '/vectors.npy')).sum(axis=1)\n"
+        "assert cosine.min() > 0.99999, cosine\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@needs_export
+def test_the_graph_holds_no_weights_twice_and_names_no_file_of_this_machine(whole: TunedEncoder) -> None:
+    from penchant.encode.onnx_graph import MIN_BYTES
+
+    arrays = whole.base.to_parts().arrays
+    graph = arrays["graph"].tobytes()
+    assert b".py" not in graph
+    large = [w for n, w in arrays.items() if n.startswith("weights.") and w.nbytes >= MIN_BYTES]
+    assert large
+    assert not any(w.tobytes() in graph or w.T.tobytes() in graph for w in large)
+    assert "graph" not in CarriedTransformer.from_parts(_with_backend(whole, "torch"), RUN).reason
+
+
+def _with_backend(encoder: TunedEncoder, backend: str) -> Parts:
+    parts = encoder.base.to_parts()
+    return replace(parts, config={**parts.config, "backend": backend})
+
+
+@needs_export
+def test_torch_and_the_graph_agree(whole: TunedEncoder) -> None:
+    texts = ["new red film", "pear space of war", "old"]
+    by_torch = CarriedTransformer.from_parts(_with_backend(whole, "torch"), RUN)
+    by_graph = CarriedTransformer.from_parts(whole.base.to_parts(), RUN)
+    assert (by_torch.encode(texts) * by_graph.encode(texts)).sum(axis=1).min() > 0.99999
+    assert "torch fp32" in by_torch.name
+    assert "onnx fp32" in by_graph.name
+    assert by_graph.reason.endswith("torch is not needed")
+
+
+@needs_export
+def test_in_int8_the_graph_alone_is_carried_and_its_loss_told(soft_bert: Path) -> None:
+    config = _config("full", method="transformer", model=str(soft_bert), precision="int8")
+    encoder = _tune(config, *_log())
+    assert encoder.facts["used"]
+    parts = encoder.base.to_parts()
+    assert set(parts.arrays) == {"graph"}
+    again = encoder_from_parts(replace(parts, config=json.loads(json.dumps(dict(parts.config)))), RUN)
+    texts = ["new red film", "", "pear space of war"]
+    assert np.array_equal(again.encode(texts), encoder.encode(texts))
+    assert again.name == encoder.base.name
+    assert encoder.base.facts["loss"]["mean_cosine"] > 0.9
+    assert "onnx int8, mean cosine" in again.name
+    assert "to fp32 on 64 of your texts" in again.name
+
+
+def test_where_no_graph_can_be_made_the_name_says_so(soft_bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnx_runtime, "export_is_installed", lambda: False)
+    encoder = _tune(_config("full", method="transformer", model=str(soft_bert)), *_log())
+    assert "needs torch: it carries no ONNX graph" in encoder.name
+    assert r"penchant[transformer]" in encoder.name
+    assert "graph" not in encoder.base.to_parts().arrays
+    again = encoder_from_parts(encoder.to_parts(), RUN)
+    assert np.array_equal(again.encode(["red film"]), encoder.encode(["red film"]))
+    assert again.name == encoder.name
+
+
+@needs_export
+def test_a_damaged_graph_is_refused(whole: TunedEncoder) -> None:
+    parts = whole.base.to_parts()
+    broken = {**parts.arrays, "graph": parts.arrays["graph"][:50]}
+    with pytest.raises(ModelError, match="can't load its graph"):
+        CarriedTransformer.from_parts(replace(parts, arrays=broken), RUN).encode(["red"])
+    name = parts.config["graph"]["places"][0][1]
+    lacking = {n: a for n, a in parts.arrays.items() if n != f"weights.{name}"}
+    with pytest.raises(ModelError, match="of its graph is missing"):
+        CarriedTransformer.from_parts(replace(parts, arrays=lacking), RUN).encode(["red"])
 
 
 def test_only_the_last_layers_move_when_asked(soft_bert: Path) -> None:
     from safetensors.numpy import load_file
 
     full = {"n_rounds": 3, "n_groups": 1000, "learning_rate": 3e-3, "n_layers": 1}
-    encoder = _tune(_config("full", method="transformer", model=str(soft_bert), full=full), *_log())
+    config = _config("full", method="transformer", model=str(soft_bert), full=full, backend="torch")
+    encoder = _tune(config, *_log())
     assert encoder.facts["used"]
     before, after = load_file(soft_bert / "model.safetensors"), encoder.to_parts().arrays
     moved = {n for n, w in before.items() if not np.array_equal(w, after[f"base.weights.{n}"])}
@@ -245,7 +344,8 @@ def test_inputs_stay_as_they_were(soft_bert: Path) -> None:
     events, items = _log()
     before = events.table.clone(), items.table.clone()
     state = torch.get_rng_state()
-    config = _config("full", method="transformer", model=str(soft_bert), full={"n_rounds": 1, "n_groups": 20})
+    full = {"n_rounds": 1, "n_groups": 20}
+    config = _config("full", method="transformer", model=str(soft_bert), full=full, backend="torch")
     encoder = make_encoder(config.encode, RUN, seed=0)
     assert encoder is not None
     vectors = encoder.encode(["red film"])

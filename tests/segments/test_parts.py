@@ -10,7 +10,7 @@ import scipy.sparse as sp
 
 from penchant.config import SegmentsConfig
 from penchant.errors import DataError
-from penchant.segments.choose import choose_n
+from penchant.segments.choose import choose_n, found_again
 from penchant.segments.exemplars import cohesion
 from penchant.segments.names import node_names, segment_names, segment_traits
 from penchant.segments.recipe import Recipe
@@ -61,7 +61,37 @@ def test_number_of_plain_groups_is_found(n: int) -> None:
     assert choice.n_segments == n
     assert [c.n_segments for c in choice.candidates] == list(range(2, min(7, 3 * n) + 1))
     best = choice.candidates[n - 2]
-    assert best.score == pytest.approx(best.stability**1.5 * best.separation)
+    assert best.stability == 1
+    assert best.score == pytest.approx(best.separation)  # all members meet again
+    assert all(c.score == pytest.approx(np.mean(c.by_deal)) for c in choice.candidates)
+    met = sorted(len(c.by_deal) for c in choice.candidates)
+    assert met == [3] * (len(met) - 4) + [8] * min(len(met), 4)  # four leaders go on after the first three deals
+
+
+def test_members_found_again_by_hand() -> None:
+    one, two = np.array([0, 0, 0, 0, 1, 1]), np.array([0, 0, 0, 1, 1, 1])
+    # of six users: 3 shared of 4 and 3, 2 by chance; 1 of 4 and 3, 2; 2 of 2 and 3, 1
+    expected = [1 / 2, 1 / 2, 1 / 2, -1 / 4, 1 / 2, 1 / 2]
+    np.testing.assert_allclose(found_again(one, two), expected)
+    np.testing.assert_allclose(found_again(two, one), expected)
+    assert found_again(one, one).tolist() == found_again(one, 1 - one).tolist() == [1.0] * 6
+    assert found_again(np.zeros(3, np.int32), np.zeros(3, np.int32)).tolist() == [1.0] * 3
+
+
+def test_groups_by_chance_are_not_found_again() -> None:
+    rng = np.random.default_rng(0)
+    met = [found_again(*rng.integers(0, k, (2, 4000))).mean() for k in (2, 5, 20)]
+    np.testing.assert_allclose(met, 0, atol=0.01)
+
+
+def test_one_uncertain_segment_leaves_the_others_found() -> None:
+    """Two of four groups trade places: what the other two tell counts in full, the agreement of all falls."""
+    rng = np.random.default_rng(0)
+    one = np.repeat([0, 1, 2, 3], 100)
+    two = np.where(one > 1, rng.integers(2, 4, 400), one)
+    met = found_again(one, two)
+    assert met[:200].tolist() == [1.0] * 200
+    assert abs(met[200:].mean()) < 0.35
 
 
 def test_number_is_chosen_on_a_sample_of_a_large_log() -> None:

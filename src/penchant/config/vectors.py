@@ -45,21 +45,36 @@ class FullConfig(TuningConfig):
     )
 
 
+class StaticConfig(Section):
+    """`encode.method = "static"`: vectors of tokens that a transformer has taught (`penchant.encode.static`)."""
+
+    n_texts: int = Field(5_000, ge=0, description="texts that the teacher reads; 0 = tokens alone, nothing is measured")
+    n_tokens: int = Field(
+        30_000, ge=0, description="tokens kept, at most, beside those of the texts: new texts are read by them"
+    )
+
+
 class EncodeConfig(Section):
     """Item texts to vectors (`penchant.encode`)."""
 
-    method: Literal["auto", "tfidf", "transformer", "words", "none"] = "auto"
+    method: Literal["auto", "tfidf", "transformer", "static", "words", "none"] = "auto"
     model: str = Field(
-        "", description="transformer: Hugging Face name or local path, empty = packaged MiniLM; words: path of a file"
+        "",
+        description="transformer, static (its teacher): Hugging Face name or local path, empty = packaged MiniLM; "
+        "words: path of a file",
     )
     fields: tuple[str, ...] = ("title", "text", "categories")
-    n_dims: int = Field(256, ge=2, le=4096, description="size of the tfidf vectors after SVD")
+    n_dims: int = Field(256, ge=2, le=4096, description="size of tfidf vectors after SVD; of static ones, at most")
     n_words: int = Field(
         50_000, ge=0, description="words: first words of the file that are kept for new texts, beside the catalogue's"
     )
     max_tokens: int = Field(128, ge=8, le=8192)
     batch_size: int = Field(64, ge=1)
     backend: Literal["auto", "torch", "onnx"] = "auto"
+    precision: Literal["fp32", "int8"] = Field(
+        "fp32", description="int8 = a transformer's weights in 8 bits, by ONNX runtime on the CPU; the loss is told"
+    )
+    static: StaticConfig = StaticConfig()
     tune: Literal["off", "head", "full"] = Field(
         "off", description="learn from behaviour: a network on top of the vectors, or the transformer's own weights"
     )
@@ -75,6 +90,14 @@ class EncodeConfig(Section):
             raise ValueError("'tune' 'head' needs texts to be read; choose another method than 'none'")
         return self
 
+    @model_validator(mode="after")
+    def _something_to_quantise(self) -> EncodeConfig:
+        if self.precision == "int8" and self.backend == "torch":
+            raise ValueError("'precision' 'int8' runs by ONNX runtime, not by 'backend' 'torch'; use auto or onnx")
+        if self.precision == "int8" and self.method not in ("auto", "transformer"):
+            raise ValueError(f"'precision' 'int8' is for the method transformer, not {self.method!r}; use 'fp32'")
+        return self
+
 
 class NeuralConfig(Section):
     """Networks over behaviour: one training loop for all (`penchant.represent.training`)."""
@@ -86,6 +109,11 @@ class NeuralConfig(Section):
     max_length: int = Field(50, ge=2, description="latest events of a user that a sequence model reads")
     item_dropout: float = Field(
         0.0, ge=0, le=1, description="how often a sequence model reads an item by its text alone; 1 = always"
+    )
+    text_map: Literal["learned", "principal"] = Field(
+        "learned",
+        description="how a sequence model reads texts: a map of its own, or their leading directions, which keep texts "
+        "apart that another log tells apart (for a model to start from)",
     )
     n_negatives: int = Field(0, ge=0, description="items drawn for a sampled softmax; 0 = softmax over all items")
     n_epochs: int = Field(40, ge=1, description="rounds over the data, at most")

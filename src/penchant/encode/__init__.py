@@ -15,6 +15,7 @@ import polars as pl
 from penchant.config import EncodeConfig, RunOptions
 from penchant.data import FloatArray, Items, Parts, Vectors
 from penchant.encode.auto import AutoEncoder
+from penchant.encode.static import StaticEncoder
 from penchant.encode.tfidf import TfidfEncoder
 from penchant.encode.transformer import TransformerEncoder
 from penchant.encode.tuned import TunedEncoder, check_tuning, tune_encoder
@@ -30,11 +31,13 @@ _MAKERS: dict[str, Callable[[EncodeConfig, RunOptions, int], Encoder]] = {
     "auto": lambda config, run, seed: AutoEncoder(config, run, seed=seed),
     "tfidf": lambda config, run, seed: TfidfEncoder(n_dims=config.n_dims, seed=seed),
     "transformer": lambda config, run, seed: TransformerEncoder(config, run),
+    "static": lambda config, run, seed: StaticEncoder(config, run, seed=seed),
     "words": lambda config, run, seed: WordVectorEncoder(config),
 }
 _LOADERS: dict[str, Callable[[Parts, RunOptions], Encoder]] = {
     "tfidf": lambda parts, run: TfidfEncoder.from_parts(parts),
     "transformer": TransformerEncoder.from_parts,
+    "static": lambda parts, run: StaticEncoder.from_parts(parts),
     "words": lambda parts, run: WordVectorEncoder.from_parts(parts),
     "tuned": lambda parts, run: TunedEncoder.from_parts(parts, lambda base: encoder_from_parts(base, run)),
     "carried": CarriedTransformer.from_parts,
@@ -45,8 +48,8 @@ def make_encoder(config: EncodeConfig, run: RunOptions, *, seed: int) -> Encoder
     """Build the encoder a config asks for, not yet fitted; None for method "none".
 
     Raises:
-        ConfigError: method "words" without a path in `config.model`.
-        MissingExtraError: method "transformer" without the extra.
+        ConfigError: method "words" without a path in `config.model`, "static" without a tokenizer.json of its teacher.
+        MissingExtraError: method "transformer" or "static" without the extra.
         ModelError: the model that `config.model` names can't be found or read.
 
     >>> make_encoder(EncodeConfig(method="tfidf"), RunOptions(), seed=0).name

@@ -9,7 +9,7 @@ from penchant.data import FloatArray, Parts
 from penchant.encode.packaged_model import PACKAGED_LABEL, find_packaged_model
 from penchant.encode.tfidf import TfidfEncoder
 from penchant.encode.transformer import TransformerEncoder
-from penchant.errors import MissingExtraError, ModelError
+from penchant.errors import ConfigError, MissingExtraError, ModelError
 from penchant.protocols import Encoder
 from penchant.text import foreign_share
 
@@ -85,8 +85,14 @@ class AutoEncoder:
             try:
                 encoder = TransformerEncoder(self._config, self._run)
             except MissingExtraError as error:
+                if self._config.precision == "int8":  # asked for by name: no other encoder steps in
+                    raise
                 self._why = f"tfidf: {error}"
             else:
                 self._why = f"transformer: {PACKAGED_LABEL} is installed and the texts are in Latin script"
                 return encoder
+        if self._config.precision == "int8":
+            raise ConfigError(
+                f"encode.precision 'int8': is for a transformer, and encode.method 'auto' takes {self._why}"
+            )
         return TfidfEncoder(n_dims=self._config.n_dims, seed=self._seed)

@@ -52,17 +52,20 @@ class ModelFolder:
     n_dims: int
 
 
-def open_model(source: str, max_tokens: int) -> ModelFolder:
+def open_model(source: str, max_tokens: int, *, with_weights: bool = True) -> ModelFolder:
     """Find a model by local path or Hugging Face name ("" = the packaged one) and read what its files say.
 
     A name is looked for in the local Hugging Face cache first; only a model not yet there is downloaded.
+
+    Args:
+        with_weights: False for a folder whose weights lie elsewhere.
 
     Raises:
         ModelError: not found, no safetensors weights, or files that can't be read.
         ConfigError: it needs a module that we don't run.
     """
     path = packaged_model() if not source else _find(source)
-    if not list(path.glob("*.safetensors")):
+    if with_weights and not list(path.glob("*.safetensors")):
         raise ModelError(
             f"encode.model '{source}': {path} holds no *.safetensors; other weight files may run code when read and "
             "are refused; convert the model (save_pretrained writes safetensors) or name another"

@@ -199,7 +199,7 @@ def _tune_transformer(
     trained = _train(
         lambda: make_network(folder, texts, config.full.n_layers), judge, trial, config.full, run, seed, encoder.name
     )
-    carried = CarriedTransformer.of(trained.network, folder, below.config, run)
+    carried = CarriedTransformer.of(trained.network, folder, below.config, run, texts)
 
     def read(by: Encoder) -> Callable[[npt.NDArray[np.int32]], FloatArray]:
         return lambda rows: by.encode([texts[row] for row in rows])

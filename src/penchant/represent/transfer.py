@@ -45,7 +45,7 @@ class TextReading:
         """(n_items, m) what goes into the network; texts are centred on the log's own mean, rows of zeros stay."""
         if self.basis is None:
             return text
-        there = text.any(axis=1)
+        there = np.asarray(text.any(axis=1))
         with one_thread():
             read = (text - text[there].mean(axis=0)) @ self.basis.T
         return unit_rows(read * there[:, None])

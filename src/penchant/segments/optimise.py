@@ -1,4 +1,4 @@
-"""Search for the way to make segments that scores best by the rule of `choose`: stability^1.5 x separation.
+"""Search for the way to make segments that scores best by `choose`: told of later, so far as members meet again.
 
 Optuna's tree-structured Parzen estimator (Bergstra et al. 2011) proposes method, number, starts and the steps after the
 clustering; each proposal is judged on the same deals of the users. The first one is what is done without a search:
