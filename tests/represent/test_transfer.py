@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +16,16 @@ from penchant.config import NeuralConfig, RepresentConfig, build_config  # noqa:
 from penchant.data import Events, Vectors  # noqa: E402
 from penchant.errors import ConfigError, ModelError  # noqa: E402
 from penchant.protocols import Representation  # noqa: E402
-from penchant.represent import METHODS, Source, make_representation, representation_from_parts  # noqa: E402
+from penchant.represent import (  # noqa: E402
+    METHODS,
+    Source,
+    make_representation,
+    representation_from_parts,
+    sequence_training,
+)
+from penchant.represent.held_out import HeldOut  # noqa: E402
 from penchant.represent.sequence import SequenceMethod  # noqa: E402
+from penchant.represent.sequence_training import Lesson  # noqa: E402
 from penchant.represent.transfer import TextReading  # noqa: E402
 from tests.represent.small_logs import RUN, events_of, items_of  # noqa: E402
 from tests.represent.test_sequence import last_items, next_items  # noqa: E402
@@ -101,6 +109,28 @@ def test_no_round_is_one_of_the_choices(learned: SequenceMethod) -> None:
     scores = facts["score_by_round"]
     assert facts["n_rounds"] == int(np.argmax(scores))
     assert len(scores) == len(facts["choice_loss_by_round"]) + 1
+    assert not facts["begun_anew"]
+    assert facts["score_of_starts"][0] == pytest.approx(max(scores))
+
+
+@pytest.mark.parametrize(("gain", "is_anew"), [(0.2, True), (0.01, False)])
+def test_a_start_is_left_where_beginning_anew_is_better(
+    gain: float, is_anew: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By more than a standard error over the held-out users (here .05), not by less; the name says what was done."""
+
+    def each(lesson: Lesson, held: HeldOut, max_length: int) -> Callable[[object], np.ndarray]:
+        ahead = np.zeros(2) if lesson.start is not None else gain + np.array([-0.0707, 0.0707])
+        return lambda network: ahead
+
+    monkeypatch.setattr(sequence_training, "_each", each)
+    learned, log = source("gru"), circle(3, 3, 12)
+    made = moved(learned, log, refit=True)
+    alone = make_representation("gru", settings(refit=True), RUN, seed=1)
+    alone.fit(log, items_of(3 + N_STATIONS), station_texts(3, 1))
+    assert made.facts["begun_anew"] == is_anew
+    assert ("begun anew: better" in made.name) == is_anew
+    assert np.array_equal(made.item_vectors, alone.item_vectors) == is_anew
 
 
 def weights(made: SequenceMethod) -> Mapping[str, np.ndarray]:
@@ -112,7 +142,7 @@ def test_held_weights_stay_and_free_ones_move(learned: SequenceMethod) -> None:
     log = circle(3, 3, 60, length=5)
     # a walk the other way round: what was learned is wrong here
     backwards = events_of(log.user_row, 3 + (N_STATIONS - (log.item_row - 3)) % N_STATIONS)
-    for fine_tune, same in (("nothing", True), ("items", True), ("all", False)):
+    for fine_tune, same in (("nothing", True), ("items", True), ("all", False)):  # "all": moved or anew, not as before
         after = weights(moved(learned, backwards, fine_tune=fine_tune))
         assert all(np.array_equal(before[name], after[name]) for name in before) == same, fine_tune
     assert weights(learned).keys() == before.keys()

@@ -175,7 +175,9 @@ class RepresentConfig(Section):
         "", description="folder of a fitted model: its sequence network and text encoder are where this one starts"
     )
     fine_tune: Literal["all", "items", "nothing"] = Field(
-        "all", description="of a model started from: every weight learns, the items' own vectors only, or nothing"
+        "all",
+        description="of a model started from: every weight learns (unless beginning anew is better on held-out events), "
+        "the items' own vectors only, or nothing",
     )
     attributes: tuple[str, ...] = Field(
         (), description="columns of the items (numbers or few values) that join as parts"

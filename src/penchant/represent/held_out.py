@@ -65,8 +65,15 @@ def hold_out(liked: Events, share: float, n_items: int, *, seed: int) -> HeldOut
     return HeldOut(train, history.take(keep), chosen.astype(np.int32), targets)
 
 
-def ndcg(held: HeldOut, score: Callable[[IntArray], FloatArray], *, step: int = 500) -> float:
-    """Mean NDCG@10 of the targets, ranked among all items the user has not had (Jarvelin & Kekalainen 2002).
+def ndcg(held: HeldOut, score: Callable[[IntArray], FloatArray]) -> float:
+    """Mean of `user_ndcg`."""
+    return float(user_ndcg(held, score).mean())
+
+
+def user_ndcg(
+    held: HeldOut, score: Callable[[IntArray], FloatArray], *, step: int = 500
+) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """(n,) NDCG@10 of each user's targets, ranked among all items the user has not had (Jarvelin & Kekalainen 2002).
 
     Of fewer than `MIN_USERS_AT_TEN` users it is the NDCG of all places.
 
@@ -76,7 +83,7 @@ def ndcg(held: HeldOut, score: Callable[[IntArray], FloatArray], *, step: int = 
     every = len(held.users) < MIN_USERS_AT_TEN
     order = np.argsort(held.history.user_row, kind="stable")
     owner, had = held.history.user_row[order], held.history.item_row[order]
-    total = 0.0
+    out = np.zeros(len(held.users))
     for start in range(0, len(held.users), step):
         users, targets = held.users[start : start + step], held.targets[start : start + step]
         values = np.array(score(users), np.float32)
@@ -87,8 +94,8 @@ def ndcg(held: HeldOut, score: Callable[[IntArray], FloatArray], *, step: int = 
         rank = np.stack([(values > own[:, [j]]).sum(axis=1) for j in range(targets.shape[1])], axis=1)
         gain = np.where(there & (every | (rank < 10)), 1 / np.log2(rank + 2), 0.0).sum(axis=1)
         ideal = np.cumsum(1 / np.log2(np.arange(targets.shape[1]) + 2))
-        total += float((gain / ideal[there.sum(axis=1) - 1]).sum())
-    return total / len(held.users)
+        out[start : start + step] = gain / ideal[there.sum(axis=1) - 1]
+    return out
 
 
 def _first_of_each(keys: np.ndarray[tuple[int], np.dtype[np.int64]]) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:

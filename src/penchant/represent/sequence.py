@@ -125,6 +125,9 @@ class SequenceMethod:
         self.item_vectors = self._table * given[:, None]
         self.facts = {**learned.facts, "temperature": round(1 / self._scale, 4)}
         begun = "" if self._start is None else f", begun elsewhere, fine-tuned: {self._config.fine_tune}"
+        if self.facts.get("begun_anew"):
+            moved, anew = self.facts["score_of_starts"]
+            begun = f", begun anew: better than from the model given ({moved:.3f} -> {anew:.3f} on held-out events)"
         self.name = (
             f"{self.method} ({neural.n_dims} x {neural.n_layers} layers"
             f"{', texts' if values is not None else ''}{begun})"

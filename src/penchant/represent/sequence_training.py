@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from penchant.artefacts import fingerprint
 from penchant.config import NeuralConfig, RunOptions
-from penchant.data import BoolArray, Events, FloatArray, IntArray
+from penchant.data import Events, FloatArray, IntArray
 from penchant.represent import sequence_networks as networks
-from penchant.represent.held_out import HeldOut, hold_out, ndcg
+from penchant.represent.held_out import HeldOut, hold_out, user_ndcg
 from penchant.represent.sequence_networks import ItemTable, SequenceTraining
 from penchant.represent.sequence_reading import Batch as Arrays
 from penchant.represent.sequence_reading import Weights, encode_latest
@@ -99,16 +100,49 @@ def _train(lesson: Lesson, neural: NeuralConfig, run: RunOptions, seed: int) -> 
     if not has_pairs:
         return None
     held = hold_out(liked, neural.validation_share, lesson.n_items, seed=seed)
-    begun = array_fingerprint(*start.weights.values(), start.table, *(lesson.alike or ())) if start is not None else ""
-    return train(
+    if start is not None and held is not None and lesson.fine_tune == "all":
+        return _better_start(lesson, neural, run, held, seed)
+    choosing = _task(lesson, held.train, neural, held) if held is not None else None
+    return train(whole, choosing, neural, run, seed=seed, name=lesson.method, data=_data(lesson))
+
+
+def _better_start(lesson: Lesson, neural: NeuralConfig, run: RunOptions, held: HeldOut, seed: int) -> Trained:
+    """Begin where `lesson.start` stands, unless beginning anew foretells held-out events better by a standard error."""
+    anew = replace(lesson, start=None, alike=None)
+    once = neural.model_copy(update={"refit": False})
+    found, each = [], []
+    for begun in (lesson, anew):
+        whole, choosing = _task(begun, begun.liked, neural, None), _task(begun, held.train, neural, held)
+        trained = train(whole, choosing, once, run, seed=seed, name=lesson.method, data=_data(begun))
+        with inference(trained.network, pick_device(run.device)):
+            each.append(_each(begun, held, neural.max_length)(trained.network))
+        found.append(trained)
+    ahead = each[1] - each[0]
+    is_anew = bool(ahead.mean() > ahead.std() / np.sqrt(len(ahead)))
+    kept, facts = (anew, found[1].facts) if is_anew else (lesson, found[0].facts)
+    facts = {**facts, "begun_anew": is_anew, "score_of_starts": [float(e.mean()) for e in each]}
+    if not neural.refit:
+        return Trained(found[is_anew].network, facts)
+    n_rounds, whole = int(facts["n_rounds"]), _task(kept, kept.liked, neural, None)
+    if n_rounds == 0:
+        return Trained(untrained(whole, run, seed=seed, why="").network, facts)
+    again = train(
         whole,
-        _task(lesson, held.train, neural, held) if held is not None else None,
-        neural,
+        None,
+        neural.model_copy(update={"n_epochs": n_rounds}),
         run,
         seed=seed,
         name=lesson.method,
-        data=fingerprint(liked.table) + array_fingerprint(lesson.text) + begun + lesson.fine_tune,
+        data=_data(kept),
     )
+    return Trained(again.network, {**facts, "loss_by_round": again.facts["loss_by_round"]})
+
+
+def _data(lesson: Lesson) -> str:
+    """Fingerprint of all that training reads."""
+    start, alike = lesson.start, lesson.alike or ()
+    begun = array_fingerprint(*start.weights.values(), start.table, *alike) if start is not None else ""
+    return fingerprint(lesson.liked.table) + array_fingerprint(lesson.text) + begun + lesson.fine_tune
 
 
 def _task(lesson: Lesson, liked: Events, neural: NeuralConfig, held: HeldOut | None) -> Task:
@@ -152,17 +186,20 @@ def _task(lesson: Lesson, liked: Events, neural: NeuralConfig, held: HeldOut | N
         hit = target[:, None] == drawn
         return sampled_softmax_loss(hidden, positive, negatives, batch["bias"], hit) / len(target)
 
-    score = _score(lesson, held, known, neural.max_length) if held is not None else None
+    each = _each(lesson, held, neural.max_length) if held is not None else None
+    score = (lambda network: float(each(network).mean())) if each is not None else None
     return Task(build, batches, loss, score, GAIN, is_trained=lesson.start is not None)
 
 
-def _score(lesson: Lesson, held: HeldOut, known: BoolArray, max_length: int) -> Callable[[SequenceTraining], float]:
+def _each(lesson: Lesson, held: HeldOut, max_length: int) -> Callable[[SequenceTraining], npt.NDArray[np.float64]]:
+    """What gives the NDCG of each held-out user; under `inference`."""
+    known = np.bincount(held.train.item_row, minlength=lesson.n_items) > 0
     speaks = known if lesson.text is None else known | lesson.text.any(axis=1)
     histories = read_histories(held.history, speaks, tuple(lesson.actions))
 
-    def score(network: SequenceTraining) -> float:
+    def each(network: SequenceTraining) -> npt.NDArray[np.float64]:
         device = network.table.known.device
-        table = network.table(torch.arange(len(known), device=device)).cpu().numpy()
+        table = network.table(torch.arange(lesson.n_items, device=device)).cpu().numpy()
         items = torch.from_numpy(np.ascontiguousarray(table.T))
 
         def forward(vectors: FloatArray, batch: Arrays) -> FloatArray:
@@ -176,9 +213,9 @@ def _score(lesson: Lesson, held: HeldOut, known: BoolArray, max_length: int) -> 
             out[some] = encode_latest(forward, table, histories, users[some], max_length)
             return np.asarray((torch.from_numpy(out) @ items).numpy())
 
-        return ndcg(held, of)
+        return user_ndcg(held, of)
 
-    return score
+    return each
 
 
 def _carry(lesson: Lesson, start: Start, network: SequenceTraining) -> None:
