@@ -109,28 +109,32 @@ def test_no_round_is_one_of_the_choices(learned: SequenceMethod) -> None:
     scores = facts["score_by_round"]
     assert facts["n_rounds"] == int(np.argmax(scores))
     assert len(scores) == len(facts["choice_loss_by_round"]) + 1
-    assert not facts["begun_anew"]
-    assert facts["score_of_starts"][0] == pytest.approx(max(scores))
+    assert facts["score_of_starts"][facts["begun"]] == pytest.approx(max(scores))
 
 
-@pytest.mark.parametrize(("gain", "is_anew"), [(0.2, True), (0.01, False)])
-def test_a_start_is_left_where_beginning_anew_is_better(
-    gain: float, is_anew: bool, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("in_part", "anew", "taken"),
+    [(0.01, 0.02, "elsewhere"), (0.2, 0.21, "elsewhere in part"), (0.01, 0.2, "anew"), (0.2, 0.4, "anew")],
+)
+def test_a_start_is_left_where_another_is_better(
+    in_part: float, anew: float, taken: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By more than a standard error over the held-out users (here .05), not by less; the name says what was done."""
 
     def each(lesson: Lesson, held: HeldOut, max_length: int) -> Callable[[object], np.ndarray]:
-        ahead = np.zeros(2) if lesson.start is not None else gain + np.array([-0.0707, 0.0707])
-        return lambda network: ahead
+        gain = anew if lesson.start is None else in_part if lesson.kept < 1 else 0.0
+        spread = [0.0, 0.0] if gain == 0 else [-0.0707, 0.0707] if lesson.start is not None else [0.0707, -0.0707]
+        scores = gain + np.array(spread)
+        return lambda network: scores
 
     monkeypatch.setattr(sequence_training, "_each", each)
     learned, log = source("gru"), circle(3, 3, 12)
     made = moved(learned, log, refit=True)
     alone = make_representation("gru", settings(refit=True), RUN, seed=1)
     alone.fit(log, items_of(3 + N_STATIONS), station_texts(3, 1))
-    assert made.facts["begun_anew"] == is_anew
-    assert ("begun anew: better" in made.name) == is_anew
-    assert np.array_equal(made.item_vectors, alone.item_vectors) == is_anew
+    assert made.facts["begun"] == taken
+    assert (f"begun {taken}: better" in made.name) == (taken != "elsewhere")
+    assert np.array_equal(made.item_vectors, alone.item_vectors) == (taken == "anew")
 
 
 def weights(made: SequenceMethod) -> Mapping[str, np.ndarray]:

@@ -85,7 +85,7 @@ class SequenceMethod:
         Raises:
             ConfigError: no such device, training diverged, or a network to start from that does not fit.
         """
-        from penchant.represent.sequence_training import Lesson, train_sequence
+        from penchant.represent.sequence_training import STARTS, Lesson, train_sequence
 
         neural = self._config.neural
         liked = latest_events(events, self._config.max_history)
@@ -125,9 +125,10 @@ class SequenceMethod:
         self.item_vectors = self._table * given[:, None]
         self.facts = {**learned.facts, "temperature": round(1 / self._scale, 4)}
         begun = "" if self._start is None else f", begun elsewhere, fine-tuned: {self._config.fine_tune}"
-        if self.facts.get("begun_anew"):
-            moved, anew = self.facts["score_of_starts"]
-            begun = f", begun anew: better than from the model given ({moved:.3f} -> {anew:.3f} on held-out events)"
+        if self.facts.get("begun", STARTS[0]) != STARTS[0]:
+            scores, taken = self.facts["score_of_starts"], self.facts["begun"]
+            better = f"{scores[STARTS[0]]:.3f} -> {scores[taken]:.3f} on held-out events"
+            begun = f", begun {taken}: better than all of the model given ({better})"
         self.name = (
             f"{self.method} ({neural.n_dims} x {neural.n_layers} layers"
             f"{', texts' if values is not None else ''}{begun})"
