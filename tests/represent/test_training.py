@@ -240,6 +240,18 @@ def test_held_out_targets_are_later_known_and_new() -> None:
         assert len(own) - (held.history.user_row == user).sum() <= len(own) // 2
 
 
+def test_where_few_users_act_late_every_users_last_event_is_held_out() -> None:
+    users = np.repeat(np.arange(12), 4)  # one user after the other: only the last ones act after any cut
+    items = np.tile(np.arange(4), 12)
+    items[:2] = [3, 0]  # known to the training part by the first user, who has it twice
+    items[3] = 1
+    held = hold_out(events_of(users, items).positive(), 0.1, 4, seed=0)
+    assert held is not None
+    assert held.users.tolist() == list(range(12))
+    assert held.targets.tolist() == [[1, -1, -1], *[[3, -1, -1]] * 11]
+    assert len(held.train) == len(held.history) == 36
+
+
 def test_nothing_is_held_out_of_a_log_without_a_past() -> None:
     one = events_of(np.zeros(1), np.zeros(1))
     assert hold_out(one.positive(), 0.1, N_ITEMS, seed=0) is None

@@ -98,7 +98,7 @@ def test_what_was_learned_holds_for_other_items_of_like_texts(learned: SequenceM
     few = circle(3, 3, 8, length=3)
     scratch = make_representation(learned.method, settings(), RUN, seed=1)
     scratch.fit(few, items_of(3 + N_STATIONS), station_texts(3, 1))
-    assert right(scratch) < 0.6
+    assert right(scratch) < 0.75
     for fine_tune in ("nothing", "items", "all"):
         assert right(moved(learned, few, fine_tune=fine_tune)) > 0.75
 

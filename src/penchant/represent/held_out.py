@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from penchant.data import Events, FloatArray, IntArray
+from penchant.data import BoolArray, Events, FloatArray, IntArray
 
 # Enough users that the score says which round is better (both are scored on the same), few enough that scoring them
 # against all items after every round costs little.
@@ -22,9 +22,9 @@ MAX_TARGETS = 3
 class HeldOut:
     """A log cut for choosing the number of rounds.
 
-    train: the liked events before the last `validation_share`. history: the events of the validation users before
-    their targets, also those after the cut, so that users who came late count too. users, targets: (n,) and (n, t)
-    item rows, -1 = none.
+    train: the liked events before the last `validation_share`, or all but the targets. history: the events of the
+    validation users before their targets, also those after the cut, so that users who came late count too.
+    users, targets: (n,) and (n, t) item rows, -1 = none.
     """
 
     train: Events
@@ -37,15 +37,27 @@ def hold_out(liked: Events, share: float, n_items: int, *, seed: int) -> HeldOut
     """Cut liked events (`Events.positive`) at the time before which 1 - `share` of them lie; None if nothing is left.
 
     Targets are the last events of each user after the cut, at most half of what the user has, and items that the
-    training part knows and the user's history does not hold.
+    training part knows and the user's history does not hold. Where so few users act after the cut that they say next to
+    nothing, the last event of every user is held out instead, whenever it was.
     """
     n = len(liked)
     cut = liked.time[int(np.floor(n * (1 - share)))] if n else 0.0
-    train = liked.before(float(cut))
+    from_end = liked.n_by_user[liked.user_row] - 1 - liked.own_index
+    last = (liked.time >= cut) & (from_end < np.minimum(MAX_TARGETS, liked.n_by_user[liked.user_row] // 2))
+    held = _held_out(liked, liked.before(float(cut)), last, n_items, seed)
+    if held is None or len(held.users) < MIN_USERS_AT_TEN:
+        last = (from_end == 0) & (liked.n_by_user[liked.user_row] >= 2)
+        every = _held_out(liked, liked.take(~last), last, n_items, seed)
+        if every is not None and (held is None or len(every.users) > len(held.users)):
+            return every
+    return held
+
+
+def _held_out(liked: Events, train: Events, last: BoolArray, n_items: int, seed: int) -> HeldOut | None:
+    """What remains of `last` as targets; None without a user or a training part."""
     if not len(train):
         return None
     from_end = liked.n_by_user[liked.user_row] - 1 - liked.own_index
-    last = (liked.time >= cut) & (from_end < np.minimum(MAX_TARGETS, liked.n_by_user[liked.user_row] // 2))
     history = liked.take(~last)
     users, items, place = liked.user_row[last], liked.item_row[last], from_end[last]
     pair = users.astype(np.int64) * n_items + items
