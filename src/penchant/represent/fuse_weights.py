@@ -96,7 +96,8 @@ def learn_weights(
 
     Cost: one more fit of the behaviour vectors; beside it, 10 exchanges for each of at most 9,000 events.
     """
-    held = hold_out(events.positive(), WINDOW_SHARE, n_items, seed=seed)
+    # 0: whatever few users act late, weights are learned on what came after what they are learned from
+    held = hold_out(events.positive(), WINDOW_SHARE, n_items, seed=seed, least_users=0)
     if held is None or (held.targets >= 0).sum() < MIN_TARGETS:
         return LearnedWeights({}, {}, {}, 0 if held is None else int((held.targets >= 0).sum()))
     # all actions of the past, not only the likes; the window starts after the last like of `train`

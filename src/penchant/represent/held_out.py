@@ -33,19 +33,21 @@ class HeldOut:
     targets: IntArray
 
 
-def hold_out(liked: Events, share: float, n_items: int, *, seed: int) -> HeldOut | None:
+def hold_out(
+    liked: Events, share: float, n_items: int, *, seed: int, least_users: int = MIN_USERS_AT_TEN
+) -> HeldOut | None:
     """Cut liked events (`Events.positive`) at the time before which 1 - `share` of them lie; None if nothing is left.
 
     Targets are the last events of each user after the cut, at most half of what the user has, and items that the
-    training part knows and the user's history does not hold. Where so few users act after the cut that they say next to
-    nothing, the last event of every user is held out instead, whenever it was.
+    training part knows and the user's history does not hold. Where fewer than `least_users` users act after the cut,
+    who would say next to nothing, the last event of every user is held out instead, whenever it was.
     """
     n = len(liked)
     cut = liked.time[int(np.floor(n * (1 - share)))] if n else 0.0
     from_end = liked.n_by_user[liked.user_row] - 1 - liked.own_index
     last = (liked.time >= cut) & (from_end < np.minimum(MAX_TARGETS, liked.n_by_user[liked.user_row] // 2))
     held = _held_out(liked, liked.before(float(cut)), last, n_items, seed)
-    if held is None or len(held.users) < MIN_USERS_AT_TEN:
+    if least_users and (held is None or len(held.users) < least_users):
         last = (from_end == 0) & (liked.n_by_user[liked.user_row] >= 2)
         every = _held_out(liked, liked.take(~last), last, n_items, seed)
         if every is not None and (held is None or len(every.users) > len(held.users)):
