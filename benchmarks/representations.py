@@ -15,10 +15,9 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import polars as pl
-import scipy.sparse as sp
 
+from last_items import last_items, without
 from penchant.comparison.bench import Bench, make_bench
 from penchant.comparison.jobs import POPULARITY
 from penchant.comparison.runner import Job, run_jobs
@@ -30,7 +29,6 @@ from penchant.represent import METHODS
 from real_logs import LOGS
 
 DEFAULT = "ml_1m,online_retail,goodbooks_sample,market"
-MIN_LIKED = 3  # last one out: users with fewer liked items have no past worth the name
 
 
 def main() -> None:
@@ -75,25 +73,10 @@ def last_one_out(bench: Bench, log: Log) -> Bench:
 
     An item nobody else liked can't be found by behaviour: such targets stay, and count as misses.
     """
-    events, n_items = log.events, len(bench.items)
-    liked = events.positive()
-    table = liked.table.select("user_row", "item_row").with_row_index("place")
-    last = table.group_by("user_row", maintain_order=True).agg(
-        pl.col("item_row").last(), n=pl.col("item_row").n_unique()
-    )
-    last = last.filter(pl.col("n") >= MIN_LIKED)
-    users, items = last["user_row"].to_numpy(), last["item_row"].to_numpy()
-    out = np.full(events.n_users, -1, np.int64)
-    out[users] = items
-    train = events.take(events.item_row != out[events.user_row])
-    targets = sp.csr_array((np.ones(len(users), np.float32), (users, items)), shape=(events.n_users, n_items))
-    return replace(
-        bench,
-        train=train,
-        targets=targets,
-        user_rows=np.sort(users).astype(np.int32),
-        seen=train.touched(n_items),
-    )
+    targets, users = last_items(log.events, len(bench.items))
+    train = without(log.events, targets)
+    seen = train.touched(len(bench.items))
+    return replace(bench, train=train, targets=targets, user_rows=users, seen=seen)
 
 
 def table(results: list[dict[str, object]], n_events: int) -> pl.DataFrame:

@@ -31,6 +31,7 @@ import polars as pl
 import scipy.sparse as sp
 
 import penchant as pc
+from last_items import last_items, without
 from penchant.config import Config, RunOptions, load_config
 from penchant.data import Events, FloatArray, IntArray, Log, Vectors
 from penchant.encode import encode_items
@@ -49,7 +50,6 @@ SHARED = ("represent.neural.text_map=principal",)
 # half of the time an item is its text alone; at most 8 rounds and no refit, to be done in minutes on one core
 OF_SOURCE = ("represent.neural.item_dropout=0.5", "represent.neural.n_epochs=8", "represent.neural.refit=false")
 WAYS = {"moved, all learns": "all", "moved, items learn": "items", "moved, nothing learns": "nothing"}
-MIN_LIKED = 3
 BLOCK = 1000
 
 
@@ -99,27 +99,18 @@ def make_case(events: Events, n_items: int, share: float, draw: int) -> dict[str
 
     As in `penchant.represent.held_out`, repeats of the item asked for leave the past too.
     """
-    liked = events.positive()
-    table = liked.table.select("user_row", "item_row")
-    last = table.group_by("user_row", maintain_order=True).agg(
-        pl.col("item_row").last(), n=pl.col("item_row").n_unique()
-    )
-    last = last.filter(pl.col("n") >= MIN_LIKED)
-    users, items = last["user_row"].to_numpy(), last["item_row"].to_numpy()
-    out = np.full(events.n_users, -1, np.int64)
-    out[users] = items
-    history = liked.take(liked.item_row != out[liked.user_row])
+    targets, users = last_items(events, n_items)
+    history = without(events.positive(), targets)
     order = np.random.default_rng(draw).permutation(events.n_users)
     n = np.bincount(history.user_row, minlength=events.n_users)[order].cumsum()
     drawn = np.zeros(events.n_users, np.bool_)
     drawn[order[: int(np.searchsorted(n, share * len(history))) + 1]] = True
     tested = users if share >= 1 else users[~drawn[users]]
-    targets = sp.csr_array((np.ones(len(users), np.float32), (users, items)), shape=(events.n_users, n_items))
     return {
         "train": history.take(drawn[history.user_row]),
         "history": history,
         "targets": targets,
-        "users": np.sort(tested).astype(np.int32),
+        "users": tested,
     }
 
 
