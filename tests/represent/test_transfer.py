@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch")
 
 import penchant as pc  # noqa: E402
 from penchant.config import NeuralConfig, RepresentConfig, build_config  # noqa: E402
-from penchant.data import Events, Vectors  # noqa: E402
+from penchant.data import Events, Vectors, unit_rows  # noqa: E402
 from penchant.errors import ConfigError, ModelError  # noqa: E402
 from penchant.protocols import Representation  # noqa: E402
 from penchant.represent import (  # noqa: E402
@@ -241,6 +241,19 @@ def test_principal_directions_are_centred_and_keep_what_sets_texts_apart() -> No
     np.testing.assert_allclose(read[1:] @ read[1:].T, cosines, atol=0.02)
 
 
+def test_what_all_texts_share_is_not_read() -> None:
+    rng = np.random.default_rng(0)
+    rows = unit_rows(np.vstack([np.zeros((1, 20)), rng.normal(size=(30, 20)) + 5]))
+    reading = TextReading.of(rows, NeuralConfig())
+    read = reading.read(rows)
+    assert not read[0].any()
+    np.testing.assert_allclose(np.linalg.norm(read[1:], axis=1), 1, rtol=1e-5)
+    assert (rows[1:] @ rows[1:].T).min() > 0.8
+    assert abs((read[1:] @ read[1:].T)[np.triu_indices(30, 1)].mean()) < 0.05
+    same = np.repeat(rows[1:2], 7, axis=0)
+    assert not reading.read(same).any(), "what rounding leaves of equal texts is nothing"
+
+
 def test_a_log_without_times_reads_usual_gaps(learned: SequenceMethod) -> None:
     log = circle(3, 3, 5)
     untimed = Events(log.table, log.user_ids, log.actions, "order")
@@ -256,10 +269,10 @@ def test_items_known_by_text_alone() -> None:
     text = station_texts(0, 0)
     made = make_representation("gru", settings(item_dropout=1.0), RUN, seed=0)
     made.fit(circle(0, 0, 60), items_of(N_STATIONS), text)
-    alike = Vectors(np.tile(text.values[:1], (N_STATIONS, 1)), "all say the same")
+    alike = Vectors(np.repeat(text.values[:2], [4, N_STATIONS - 4], axis=0), "two things to say")
     told = make_representation("gru", settings(item_dropout=1.0), RUN, seed=0)
     told.fit(circle(0, 0, 60), items_of(N_STATIONS), alike)
-    assert len(np.unique(told.item_vectors.round(5), axis=0)) == 1, "nothing but the text tells items apart"
+    assert len(np.unique(told.item_vectors.round(5), axis=0)) == 2, "nothing but the text tells items apart"
     assert len(np.unique(made.item_vectors.round(5), axis=0)) == N_STATIONS
     with pytest.raises(ConfigError, match="no item has a text"):
         make_representation("gru", settings(item_dropout=0.5), RUN, seed=0).fit(

@@ -19,13 +19,18 @@ from penchant.threads import one_thread
 
 # The form of a network: weights fit only one of the same.
 _FORM = ("n_dims", "n_layers", "n_heads", "max_length", "text_map")
+# Of a text's unit vector less the mean: a shorter rest is rounding, and says nothing.
+NO_LENGTH = 1e-4
 # Rows of cosines worked on at once.
 BLOCK = 1024
 
 
 @dataclass(frozen=True)
 class TextReading:
-    """How a network reads texts: as they are (basis None), or centred and turned onto shared directions (m, t)."""
+    """How a network reads texts: centred on the log's own mean, and turned onto shared directions (m, t) if any.
+
+    Texts of one log are alike in what they are texts of; unless that is taken away first, it is what a map learns from.
+    """
 
     basis: FloatArray | None
 
@@ -42,13 +47,15 @@ class TextReading:
         return cls((directions * np.sign(largest)).astype(np.float32))
 
     def read(self, text: FloatArray) -> FloatArray:
-        """(n_items, m) what goes into the network; texts are centred on the log's own mean, rows of zeros stay."""
-        if self.basis is None:
-            return text
+        """(n_items, m) unit rows that go into the network; rows of zeros stay."""
         there = np.asarray(text.any(axis=1))
-        with one_thread():
-            read = (text - text[there].mean(axis=0)) @ self.basis.T
-        return unit_rows(read * there[:, None])
+        read = text - text[there].mean(axis=0)
+        there &= np.linalg.norm(read, axis=1) > NO_LENGTH
+        read *= there[:, None]
+        if self.basis is not None:
+            with one_thread():
+                read = read @ self.basis.T
+        return unit_rows(read)
 
 
 @dataclass(frozen=True)
