@@ -252,6 +252,21 @@ def test_where_few_users_act_late_every_users_last_event_is_held_out() -> None:
     assert len(held.train) == len(held.history) == 36
 
 
+def test_where_few_users_act_late_each_late_event_is_asked_from_what_came_before_it() -> None:
+    users = np.repeat(np.arange(6), 12)
+    items = np.tile(np.arange(12), 6)
+    items[[0, 1, 11]] = [11, 10, 3]  # the first user has the last two items early, so they are known, and 3 twice
+    held = hold_out(events_of(users, items).positive(), 0.1, 12, seed=0)
+    assert held is not None
+    assert held.owners.tolist() == [u for u in range(1, 6) for _ in range(2)]
+    assert held.targets[:, 0].tolist() == [10, 11] * 5
+    assert not (held.targets[:, 1:] >= 0).any()
+    assert len(held.train) == 6 * 10
+    for row, owner, target in zip(held.users, held.owners, held.targets[:, 0], strict=True):
+        past = held.history.item_row[held.history.user_row == row].tolist()
+        assert past == [i for i, u in zip(items, users, strict=True) if u == owner and i < target]
+
+
 def test_nothing_is_held_out_of_a_log_without_a_past() -> None:
     one = events_of(np.zeros(1), np.zeros(1))
     assert hold_out(one.positive(), 0.1, N_ITEMS, seed=0) is None

@@ -6,14 +6,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 
 from penchant.data import BoolArray, Events, FloatArray, IntArray
 
 # Enough users that the score says which round is better (both are scored on the same), few enough that scoring them
 # against all items after every round costs little.
 MAX_USERS = 3000
-# With fewer users, how often the first ten places hold the answer is mostly chance: every place counts then.
+# With fewer questions, how often the first ten places hold the answer is mostly chance: every place counts then.
 MIN_USERS_AT_TEN = 300
+# Where few users act late: of every user this share of the latest events is asked for, each from what came before it.
+LATE_SHARE, MAX_LATE = 0.2, 10
+MAX_PAST = 500  # events before it, at most
 # A user's last few events: one would leave more to chance, and many are no longer what comes next.
 MAX_TARGETS = 3
 
@@ -23,14 +27,16 @@ class HeldOut:
     """A log cut for choosing the number of rounds.
 
     train: the liked events before the last `validation_share`, or all but the targets. history: the events of the
-    validation users before their targets, also those after the cut, so that users who came late count too.
-    users, targets: (n,) and (n, t) item rows, -1 = none.
+    validation users before their targets, also those after the cut, so that users who came late count too; its user
+    rows are those of the log, or one for each question. users: (n,) rows of `history`. targets: (n, t) item rows,
+    -1 = none. owners: (n,) user rows of the log.
     """
 
     train: Events
     history: Events
     users: IntArray
     targets: IntArray
+    owners: IntArray
 
 
 def hold_out(
@@ -40,7 +46,8 @@ def hold_out(
 
     Targets are the last events of each user after the cut, at most half of what the user has, and items that the
     training part knows and the user's history does not hold. Where fewer than `least_users` users act after the cut,
-    who would say next to nothing, the last event of every user is held out instead, whenever it was.
+    who would say next to nothing, the latest events of every user are held out instead, whenever they were, and each
+    is a question of its own.
     """
     n = len(liked)
     cut = liked.time[int(np.floor(n * (1 - share)))] if n else 0.0
@@ -48,8 +55,7 @@ def hold_out(
     last = (liked.time >= cut) & (from_end < np.minimum(MAX_TARGETS, liked.n_by_user[liked.user_row] // 2))
     held = _held_out(liked, liked.before(float(cut)), last, n_items, seed)
     if least_users and (held is None or len(held.users) < least_users):
-        last = (from_end == 0) & (liked.n_by_user[liked.user_row] >= 2)
-        every = _held_out(liked, liked.take(~last), last, n_items, seed)
+        every = _late_events(liked, n_items, seed)
         if every is not None and (held is None or len(every.users) > len(held.users)):
             return every
     return held
@@ -76,7 +82,35 @@ def _held_out(liked: Events, train: Events, last: BoolArray, n_items: int, seed:
     targets = np.full((len(chosen), MAX_TARGETS), -1, np.int32)
     targets[np.searchsorted(chosen, users[good]), place[good]] = items[good]
     keep = np.isin(history.user_row, chosen)
-    return HeldOut(train, history.take(keep), chosen.astype(np.int32), targets)
+    users = chosen.astype(np.int32)
+    return HeldOut(train, history.take(keep), users, targets, users)
+
+
+def _late_events(liked: Events, n_items: int, seed: int) -> HeldOut | None:
+    """The latest events of each user with two or more, each from the user's events before it."""
+    n_of = liked.n_by_user
+    n_late = np.where(n_of >= 2, np.clip((n_of * LATE_SHARE).astype(np.int64), 1, MAX_LATE), 0)
+    late = n_of[liked.user_row] - 1 - liked.own_index < n_late[liked.user_row]
+    train = liked.take(~late)
+    known = np.bincount(train.item_row, minlength=n_items) > 0
+    pair = liked.user_row.astype(np.int64) * n_items + liked.item_row
+    asked = np.flatnonzero(late & known[liked.item_row] & _first_of_each(pair))
+    if not len(asked):
+        return None
+    if len(asked) > MAX_USERS:
+        asked = np.sort(np.random.default_rng(seed).choice(asked, MAX_USERS, replace=False))
+    owners, n_past = liked.user_row[asked], np.minimum(liked.own_index[asked], MAX_PAST)
+    by_user = np.argsort(liked.user_row, kind="stable")
+    begin = (np.cumsum(n_of) - n_of)[owners] + liked.own_index[asked] - n_past
+    question = np.repeat(np.arange(len(asked), dtype=np.int32), n_past)
+    event = by_user[np.arange(n_past.sum()) + np.repeat(begin - (np.cumsum(n_past) - n_past), n_past)]
+    order = np.argsort(event, kind="stable")
+    table = liked.table[event[order]].with_columns(user_row=pl.Series(question[order], dtype=pl.Int32))
+    rows = np.arange(len(asked), dtype=np.int32)
+    history = Events(table, pl.Series(rows).cast(pl.String), liked.actions, liked.clock)
+    targets = np.full((len(asked), MAX_TARGETS), -1, np.int32)
+    targets[:, 0] = liked.item_row[asked]
+    return HeldOut(train, history, rows, targets, owners)
 
 
 def ndcg(held: HeldOut, score: Callable[[IntArray], FloatArray]) -> float:
@@ -89,7 +123,7 @@ def user_ndcg(
 ) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     """(n,) NDCG@10 of each user's targets, ranked among all items the user has not had (Jarvelin & Kekalainen 2002).
 
-    Of fewer than `MIN_USERS_AT_TEN` users it is the NDCG of all places.
+    Of fewer than `MIN_USERS_AT_TEN` questions it is the NDCG of all places.
 
     Args:
         score: user rows to (n, n_items) scores; may be written to.

@@ -123,7 +123,7 @@ def _better_start(lesson: Lesson, neural: NeuralConfig, run: RunOptions, held: H
         whole, choosing = _task(begun, begun.liked, neural, None), _task(begun, held.train, neural, held)
         trained = train(whole, choosing, once, run, seed=seed, name=lesson.method, data=_data(begun))
         with inference(trained.network, pick_device(run.device)):
-            each.append(_each(begun, held, neural.max_length)(trained.network))
+            each.append(_by_user(_each(begun, held, neural.max_length)(trained.network), held.owners))
         found.append(trained)
         ahead = each[-1] - each[best]
         if ahead.mean() > ahead.std() / np.sqrt(len(ahead)):
@@ -146,6 +146,12 @@ def _better_start(lesson: Lesson, neural: NeuralConfig, run: RunOptions, held: H
         data=_data(kept),
     )
     return Trained(again.network, {**facts, "loss_by_round": again.facts["loss_by_round"]})
+
+
+def _by_user(scores: npt.NDArray[np.float64], owners: IntArray) -> npt.NDArray[np.float64]:
+    """Mean score of each user: what the questions to one user say is not independent."""
+    user, n = np.unique(owners, return_inverse=True, return_counts=True)[1:]
+    return np.asarray(np.bincount(user, scores) / n, np.float64)
 
 
 def _data(lesson: Lesson) -> str:
