@@ -176,8 +176,8 @@ class RepresentConfig(Section):
     )
     fine_tune: Literal["all", "items", "nothing"] = Field(
         "all",
-        description="of a model started from: every weight learns (from fewer of its weights, or anew, where that is "
-        "better on held-out events), the items' own vectors only, or nothing",
+        description="of a model started from: every weight learns (from a fifth of its weights, the rest fresh; from "
+        "all of them, or anew, where that is better on held-out events), the items' own vectors only, or nothing",
     )
     attributes: tuple[str, ...] = Field(
         (), description="columns of the items (numbers or few values) that join as parts"

@@ -125,10 +125,13 @@ class SequenceMethod:
         self.item_vectors = self._table * given[:, None]
         self.facts = {**learned.facts, "temperature": round(1 / self._scale, 4)}
         begun = "" if self._start is None else f", begun elsewhere, fine-tuned: {self._config.fine_tune}"
-        if self.facts.get("begun", STARTS[0]) != STARTS[0]:
+        if "begun" in self.facts:
             scores, taken = self.facts["score_of_starts"], self.facts["begun"]
-            better = f"{scores[STARTS[0]]:.3f} -> {scores[taken]:.3f} on held-out events"
-            begun = f", begun {taken}: better than all of the model given ({better})"
+            begun = f", begun {taken}"
+            if taken != STARTS[0]:
+                begun += (
+                    f": better than {STARTS[0]} ({scores[STARTS[0]]:.3f} -> {scores[taken]:.3f} on held-out events)"
+                )
         self.name = (
             f"{self.method} ({neural.n_dims} x {neural.n_layers} layers"
             f"{', texts' if values is not None else ''}{begun})"
