@@ -34,13 +34,15 @@ DEFAULT = "ml_1m,online_retail,goodbooks_sample,market"
 def main() -> None:
     """Print one table a log and split."""
     ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ask.add_argument("--data", type=Path, required=True)
+    ask.add_argument("--data", type=Path, help="not needed for the market")
     ask.add_argument("--logs", default=DEFAULT)
     ask.add_argument("--methods", default=",".join((*POPULARITY, *METHODS)))
     ask.add_argument("--splits", default="time,last")
     ask.add_argument("--keep", type=Path, help="folder for results, to be taken up again")
     ask.add_argument("--minutes", type=float, default=600, help="stop after this long")
     asked = ask.parse_args()
+    if asked.data is None and asked.logs != "market":
+        ask.error("--data DIR is needed for real logs")
     pl.Config.set_tbl_rows(50).set_tbl_hide_column_data_types(True).set_tbl_hide_dataframe_shape(True)
     pl.Config.set_tbl_cols(20).set_tbl_width_chars(200).set_fmt_str_lengths(60)
     with tempfile.TemporaryDirectory() as short:
@@ -58,12 +60,13 @@ def main() -> None:
                 print(table(results, len(judged.train)))
 
 
-def read(name: str, data: Path) -> tuple[Log, object]:
+def read(name: str, data: Path | None) -> tuple[Log, object]:
     """A log and its settings."""
     if name == "market":
         config = build_config({})
         world = make_world(n_users=2000, seed=10)
         return read_log(world.events, world.items, config=config.io), config
+    assert data is not None
     config = build_config(LOGS[name])
     return read_log(*(data / name / f"{part}.parquet" for part in ("events", "items")), config=config.io), config
 

@@ -1,6 +1,7 @@
 """Every benchmark that needs no outside data, one after the other: `make bench`.
 
-Heavy: about half an hour on two cores. The figures on real logs need the logs: see real_logs.py.
+Heavy: about forty minutes on two cores. The slowest rows of some tables are left out here, and the figures on real logs
+need the logs: docs/benchmarks.md names the whole command of each table.
 """
 
 from __future__ import annotations
@@ -16,6 +17,19 @@ RUNS = (
     ("plain_world.py", "--levels", "middle", "--seeds", "10,11,12"),
     ("layers.py", "--world", "middle"),
     ("trees.py", "--quick"),
+    ("modalities.py", "--levels", "middle", "--seeds", "10"),
+    (
+        "clusterings.py",
+        "--levels",
+        "middle",
+        "--seeds",
+        "13",
+        "--trials",
+        "0",
+        "--methods",
+        "kmeans,minibatch,ward,gmm,dbscan",
+    ),
+    ("representations.py", "--logs", "market", "--splits", "time", "--methods", "popular,mean,factors,variational,gcn"),
     ("encoders.py", "--n", "1500"),
     ("affinity_cost.py",),
 )
