@@ -245,14 +245,14 @@ def test_where_few_users_act_late_every_users_last_event_is_held_out() -> None:
     items = np.tile(np.arange(4), 12)
     items[:2] = [3, 0]  # known to the training part by the first user, who has it twice
     items[3] = 1
-    held = hold_out(events_of(users, items).positive(), 0.1, 4, seed=0)
+    held = hold_out(events_of(users, items).positive(), 0.1, 4, seed=0, least_users=12)
     assert held is not None
     assert held.users.tolist() == list(range(12))
     assert held.targets.tolist() == [[1, -1, -1], *[[3, -1, -1]] * 11]
     assert len(held.train) == len(held.history) == 36
 
 
-def test_where_few_users_act_late_each_late_event_is_asked_from_what_came_before_it() -> None:
+def test_where_users_are_few_each_late_event_is_asked_from_what_came_before_it() -> None:
     users = np.repeat(np.arange(6), 12)
     items = np.tile(np.arange(12), 6)
     items[[0, 1, 11]] = [11, 10, 3]  # the first user has the last two items early, so they are known, and 3 twice

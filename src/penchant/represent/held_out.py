@@ -15,7 +15,7 @@ from penchant.data import BoolArray, Events, FloatArray, IntArray
 MAX_USERS = 3000
 # With fewer questions, how often the first ten places hold the answer is mostly chance: every place counts then.
 MIN_USERS_AT_TEN = 300
-# Where few users act late: of every user this share of the latest events is asked for, each from what came before it.
+# Where users are few: this share of each one's latest events is asked for, each from what came before it.
 LATE_SHARE, MAX_LATE = 0.2, 10
 MAX_PAST = 500  # events before it, at most
 # A user's last few events: one would leave more to chance, and many are no longer what comes next.
@@ -46,19 +46,22 @@ def hold_out(
 
     Targets are the last events of each user after the cut, at most half of what the user has, and items that the
     training part knows and the user's history does not hold. Where fewer than `least_users` users act after the cut,
-    who would say next to nothing, the latest events of every user are held out instead, whenever they were, and each
-    is a question of its own.
+    who would say next to nothing, the last event of every user is held out instead, whenever it was; where there are
+    fewer users than that, the latest events of each, and every one is a question of its own.
     """
     n = len(liked)
     cut = liked.time[int(np.floor(n * (1 - share)))] if n else 0.0
     from_end = liked.n_by_user[liked.user_row] - 1 - liked.own_index
     last = (liked.time >= cut) & (from_end < np.minimum(MAX_TARGETS, liked.n_by_user[liked.user_row] // 2))
     held = _held_out(liked, liked.before(float(cut)), last, n_items, seed)
-    if least_users and (held is None or len(held.users) < least_users):
-        every = _late_events(liked, n_items, seed)
-        if every is not None and (held is None or len(every.users) > len(held.users)):
-            return every
-    return held
+    if not least_users or (held is not None and len(held.users) >= least_users):
+        return held
+    last = (from_end == 0) & (liked.n_by_user[liked.user_row] >= 2)
+    every = _held_out(liked, liked.take(~last), last, n_items, seed)
+    if every is not None and len(every.users) >= least_users:
+        return every
+    late = _late_events(liked, n_items, seed)
+    return max((held, every, late), key=lambda h: 0 if h is None else len(h.users))
 
 
 def _held_out(liked: Events, train: Events, last: BoolArray, n_items: int, seed: int) -> HeldOut | None:
