@@ -75,9 +75,7 @@ class Method:
         except ValueError:  # a module that was taken out of sys.modules by hand
             found = False
         if not found:
-            raise MissingExtraError(
-                f"represent.method {self.where.split(':')[1]} ({self.needs} is missing)", self.extra
-            )
+            raise MissingExtraError(self._lacks(self.needs), self.extra)
 
     def load(self) -> Any:
         """The class.
@@ -91,8 +89,11 @@ class Method:
         except ImportError as error:
             if not self.extra or (error.name or "").startswith("penchant"):
                 raise  # a fault of ours, not a missing library
-            what = f"represent.method {name} ({error.name} is missing)"
-            raise MissingExtraError(what, self.extra) from None
+            raise MissingExtraError(self._lacks(error.name or self.extra), self.extra) from None
+
+    def _lacks(self, library: str) -> str:
+        name = next(name for name, row in METHODS.items() if row.where == self.where)
+        return f"represent.method={name} ({library} is missing)"
 
 
 # What each extra brings that a method needs.
