@@ -90,13 +90,22 @@ class RunOptions:
     """What changes only the run, never the result (but for rounding, where an encoder finds an ONNX export in a cache).
 
     device: "auto", "cpu" or "cuda"; cache_dir: where text vectors are kept (None = no cache); progress: bars on stderr;
-    checkpoint_dir: where long training leaves its state after each round, to go on from (None = nowhere).
+    checkpoint_dir: where long training leaves its state after each round, to go on from (None = nowhere). Folders may
+    be given as str.
+
+    >>> RunOptions(cache_dir="texts").cache_dir == Path("texts")
+    True
     """
 
     device: str = "auto"
     cache_dir: Path | None = None
     progress: bool = False
     checkpoint_dir: Path | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("cache_dir", "checkpoint_dir"):
+            if (folder := getattr(self, name)) is not None:
+                object.__setattr__(self, name, Path(folder))
 
 
 def build_config(data: dict[str, Any]) -> Config:
