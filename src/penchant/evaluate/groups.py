@@ -51,7 +51,7 @@ def group_table(
         groups: (n,) index into `names`, one a user of `scores`.
     Returns:
         A row a group with users and method, groups in the order of `names`: group_kind · group · method · n_users ·
-        ndcg@k · low, high (95 % bootstrap over the group's users).
+        ndcg@k · low, high (95 % bootstrap over the group's users; null for a single user, who shows no spread).
     """
     methods = list(scores.per_user)
     leading = scores.leading(methods[0]).name
@@ -61,12 +61,17 @@ def group_table(
         own = values[groups == group]
         found = bootstrap(own, n_bootstrap=config.n_bootstrap, seed=seed)
         frames.append(
-            pl.DataFrame({"method": methods, leading: found.mean, "low": found.low, "high": found.high}).select(
-                pl.lit(kind).alias("group_kind"),
-                pl.lit(names[group]).alias("group"),
-                "method",
-                pl.lit(len(own), pl.Int32).alias("n_users"),
-                pl.exclude("method"),
+            pl.DataFrame(
+                {
+                    "group_kind": kind,
+                    "group": names[group],
+                    "method": methods,
+                    "n_users": pl.Series([len(own)] * len(methods), dtype=pl.Int32),
+                    leading: found.mean,
+                    "low": found.low if len(own) > 1 else None,
+                    "high": found.high if len(own) > 1 else None,
+                },
+                schema_overrides={"low": pl.Float64, "high": pl.Float64},
             )
         )
     return pl.concat(frames)
@@ -77,7 +82,8 @@ def brief_groups(table: pl.DataFrame, methods: Sequence[str]) -> pl.DataFrame:
     leading = table.columns[table.columns.index("n_users") + 1]
     keys = ["group_kind", "group", "n_users"]
     shown = [
-        f"{write_number(x)} ({write_number(a)}-{write_number(b)})" for x, a, b in table[leading, "low", "high"].rows()
+        write_number(x) + ("" if a is None else f" ({write_number(a)}-{write_number(b)})")
+        for x, a, b in table[leading, "low", "high"].rows()
     ]
     return (
         table.with_columns(pl.Series("shown", shown))
