@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from penchant.data import IntArray
@@ -14,34 +16,47 @@ def sign_flip_p_values(differences: Float64Array, *, n_permutations: int, seed: 
     """Two-sided paired permutation test of each row's mean (Fisher 1935): a user's difference may as well be negated.
 
     If two methods were alike, which of the two a user's better list came from would be a coin's fall. p is twice the
-    share of sign flips (the one observed among them) whose mean lies at least as far out on the observed side; exact
-    where there are no more flips than `n_permutations`. All rows share their flips.
+    share of sign patterns whose mean lies at least as far out on the observed side: of all patterns where there are no
+    more than `n_permutations`, else of so many random ones and the one observed. All rows share their patterns.
 
     Args:
         differences: (m, n_users) one method's metric minus the other's.
-        n_permutations: random flips. Time: n_permutations x n_users; memory is bounded, and does not change p.
+        n_permutations: random patterns. Time: m x n_permutations x n_users; memory is bounded, and does not change p.
     Returns:
         (m,) p-values; NaN with fewer than two users.
 
     >>> sign_flip_p_values(np.array([[1.0, 2.0, 3.0], [1.0, -1.0, 0.0]]), n_permutations=999, seed=0).tolist()
     [0.25, 1.0]
     """
-    from scipy.stats import permutation_test
+    from scipy.stats import monte_carlo_test, permutation_test
+
+    from penchant.threads import one_thread
 
     m, n = differences.shape
     if m == 0 or n < 2:
         return np.full(m, np.nan)
-    found = permutation_test(
-        (differences,),
-        np.mean,
-        permutation_type="samples",
-        vectorized=True,
-        n_resamples=n_permutations,
-        batch=max(1, _BATCH // (m * n)),
-        axis=1,
-        rng=np.random.default_rng(seed),
-    )
-    return np.asarray(found.pvalue, np.float64)
+    if n <= math.log2(n_permutations):
+        every = permutation_test(
+            (differences,), np.mean, permutation_type="samples", vectorized=True, n_resamples=n_permutations, axis=1
+        )
+        return np.asarray(every.pvalue, np.float64)
+
+    def p_value(row: Float64Array) -> float:
+        rng = np.random.default_rng(seed)
+        # permutation_test draws such patterns too, but with a Python loop over users for each batch
+        found = monte_carlo_test(
+            np.ones(n),
+            lambda size: np.where(rng.random(size) < 0.5, -1.0, 1.0),
+            lambda signs, axis: signs @ row,
+            vectorized=True,
+            n_resamples=n_permutations,
+            batch=max(1, _BATCH // n),
+            axis=-1,
+        )
+        return float(found.pvalue)
+
+    with one_thread("blas"):  # sums of several threads would depend on their number
+        return np.array([p_value(row) for row in differences])
 
 
 def adjust_p_values(p_values: Float64Array) -> Float64Array:
