@@ -239,6 +239,9 @@ def evaluate(
     events: EventsArg,
     items: ItemsArg = None,
     against: Annotated[str | None, typer.Option("--against", metavar="NAMES", help="peers, comma-separated")] = None,
+    windows: Annotated[
+        int | None, typer.Option("--windows", min=1, max=6, help="consecutive test windows; each costs a fit")
+    ] = None,
     out: Annotated[Path | None, typer.Option("-o", "--out", metavar="DIR", help="folder for the tables")] = None,
     cache: Cache = None,
     quiet: Quiet = False,
@@ -246,13 +249,15 @@ def evaluate(
     *,
     settings: Config,
 ) -> None:
-    """Compare with what you would use instead, on your own log: time split, full ranking, intervals."""
+    """Compare with what you would use instead, on your own log: time split, full ranking, intervals, tests."""
     from penchant import show
     from penchant.assessment import assess
     from penchant.io import make_folder
 
     if out is not None:
         make_folder(out)  # before the work, not after it
+    if windows is not None:
+        settings = settings.model_copy(update={"evaluate": settings.evaluate.model_copy(update={"n_windows": windows})})
     result = assess(events, items, against=names(against), config=settings, run=make_run(quiet, cache))
     show.facts(result.to_dict()) if json else show.evaluation(result)
     if out is not None:

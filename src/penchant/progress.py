@@ -28,3 +28,9 @@ def step(name: str) -> Iterator[None]:
     with console.status(f"{name} ..."):
         yield
     console.print(f"  {name:<28} {time.perf_counter() - started:6.1f} s", style="dim")
+
+
+def maybe_say(line: str, run: RunOptions | None) -> None:
+    """Print a line on stderr, where progress is wanted."""
+    if run is not None and run.progress:
+        Console(stderr=True, highlight=False).print(line)

@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from penchant.data import Vectors
 from penchant.errors import DataError
 from penchant.evaluate.interval import bootstrap
-from penchant.evaluate.ranking import coverage, diversity, gini, miscalibration, novelty, score_lists
+from penchant.evaluate.ranking import coverage, diversity, gini, miscalibration, novelty, score_lists, serendipity
 from penchant.scorers import top_items
 
 
@@ -28,6 +28,7 @@ def test_numbers_worked_by_hand() -> None:
     assert found["hit_rate@3"] == 1
     assert found["map@3"] == pytest.approx((1 + 2 / 3) / 3)
     assert found["mrr@3"] == 1
+    assert found["f1@3"] == pytest.approx(2 / 3)
 
 
 def naive(items: list[int], target: set[int], k: int) -> dict[str, float]:
@@ -42,6 +43,7 @@ def naive(items: list[int], target: set[int], k: int) -> dict[str, float]:
         "precision": sum(gain) / k,
         "map": sum(sum(gain[: r + 1]) / (r + 1) for r in first) / min(k, len(target)),
         "mrr": 1 / (first[0] + 1) if first else 0.0,
+        "f1": 2 / (k / sum(gain) + len(target) / sum(gain)) if first else 0.0,
     }
 
 
@@ -73,6 +75,36 @@ def test_random_scores_give_what_chance_gives() -> None:
     assert found["recall@10"].mean() == pytest.approx(k / n_items, abs=0.01)
     assert found["precision@10"].mean() == pytest.approx(m / n_items, abs=0.003)
     assert found["ndcg@10"].mean() == pytest.approx(m / n_items * discount.sum() / discount[:m].sum(), abs=0.01)
+
+
+def test_several_cutoffs_are_what_each_gives_alone() -> None:
+    rng = np.random.default_rng(0)
+    targets = sp.csr_array((rng.random((50, 30)) < 0.1).astype(np.float32))
+    users = np.flatnonzero(np.diff(targets.indptr) > 0)
+    lists = np.array([rng.permutation(30)[:20] for _ in users])
+    lists[::4, 7:] = -1
+    together = score_lists(lists, targets, users, (10, 5, 20))
+    assert together.columns[1] == "ndcg@10"
+    assert len(together.columns) == 1 + 3 * 7
+    for k in (5, 10, 20):
+        alone = score_lists(lists[:, :k], targets, users)
+        assert together.select(alone.columns).equals(alone), k
+
+
+@pytest.mark.parametrize("cutoffs", [(4,), (0, 2), (2, 2), ()])
+def test_cutoffs_outside_the_lists_are_refused(cutoffs: tuple[int, ...]) -> None:
+    with pytest.raises(DataError, match=r"different ranks in 1\.\.3"):
+        score_lists(np.array([[0, 1, 2]]), sparse([[1, 0, 0]]), np.array([0]), cutoffs)
+
+
+def test_serendipity_by_hand() -> None:
+    """User 0: items 1 and 2 hit, 1 is on the plain list: one of four places. User 1: the only hit is plain."""
+    targets = sparse([[0, 1, 1, 0, 0], [1, 0, 0, 0, 1]])
+    lists = np.array([[1, 2, 3, -1], [0, 1, 2, 3]])
+    plain = np.array([[0, 1], [0, -1]])
+    assert serendipity(lists, targets, plain, np.array([0, 1])).tolist() == [0.25, 0.0]
+    nothing_expected = np.full((2, 2), -1)
+    assert serendipity(lists, targets, nothing_expected, np.array([0, 1])).tolist() == [0.5, 0.25]  # precision
 
 
 def test_a_perfect_list_scores_one() -> None:

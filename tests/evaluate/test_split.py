@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
 from penchant.errors import DataError
-from penchant.evaluate.split import Split, split_by_time
+from penchant.evaluate.split import Split, split_by_time, split_windows
 from tests.scorers.logs import make_log, make_weighted_log, taste_log
 
 
@@ -94,3 +96,49 @@ def test_a_log_that_cannot_be_split_says_so(times: list[float]) -> None:
 def test_the_share_is_checked() -> None:
     with pytest.raises(DataError, match=r"above 0 and below 1\. Got 1\.0"):
         split_by_time(taste_log(), 1.0)
+
+
+def test_windows_follow_each_other_and_each_learns_from_what_came_before_it() -> None:
+    log = make_log([(0, i, float(i)) for i in range(10)], 1)
+    found = split_windows(log, 0.2, 3)
+    assert [s.test.time.tolist() for s in found] == [[8.0, 9.0], [6.0, 7.0], [4.0, 5.0]]
+    assert [s.train.time.tolist()[-1] for s in found] == [7.0, 5.0, 3.0]
+    assert [(s.cut, s.end) for s in found] == [(8.0, np.inf), (6.0, 8.0), (4.0, 6.0)]
+
+
+@pytest.mark.parametrize("clock", ["time", "order"])
+def test_windows_share_the_log_without_a_gap(clock: str) -> None:
+    log = taste_log(clock=clock)  # type: ignore[arg-type]
+    found = split_windows(log, 0.15, 4)
+    assert found[0].cut == split_by_time(log, 0.15).cut
+    assert sum(len(s.test) for s in found) + len(found[-1].train) == len(log)
+    for later, earlier in pairwise(found):
+        assert earlier.train.end < earlier.cut <= earlier.test.start
+        assert earlier.test.end < earlier.end == later.cut
+        assert len(later.train) == len(earlier.train) + len(earlier.test)
+
+
+def test_ties_at_a_window_s_cut_go_to_the_later_side() -> None:
+    log = make_log([(0, i, t) for i, t in enumerate([0.0, 0.5, 1.0, 2.0, 2.0, 2.0, 3.0])], 1)
+    first, second = split_windows(log, 0.15, 2)
+    assert (first.cut, second.cut) == (2.0, 0.5)
+    assert second.test.time.tolist() == [0.5, 1.0]  # two events, as many as the share asks for
+
+
+@pytest.mark.parametrize(
+    ("times", "share", "n", "window"),
+    [
+        (list(range(10)), 0.2, 5, 5),  # five fifths: nothing is left to learn from
+        (list(range(10)), 0.4, 6, 3),
+        ([0, 1, 5, 5, 5, 5, 5, 5, 5, 5], 0.2, 2, 2),  # one moment holds what two windows would share
+    ],
+)
+def test_a_log_too_short_for_the_windows_says_so(times: list[int], share: float, n: int, window: int) -> None:
+    log = make_log([(0, i, float(t)) for i, t in enumerate(times)], 1)
+    with pytest.raises(DataError, match=rf"too short for {n} windows of .* window {window} has .*evaluate\.n_windows"):
+        split_windows(log, share, n)
+
+
+def test_no_window_is_no_split() -> None:
+    with pytest.raises(DataError, match="at least 1"):
+        split_windows(taste_log(), 0.2, 0)

@@ -124,7 +124,11 @@ class Events:
     def cut_at(self, share: float) -> float:
         """The moment before which `share` of the events lie (0 for an empty log)."""
         n = len(self)
-        return float(self.time[min(n - 1, int(share * n + 1e-9))]) if n else 0.0  # 0.8 * 10 may be 7.999...
+        return float(self.time[min(n - 1, self.index_at(share))]) if n else 0.0
+
+    def index_at(self, share: float) -> int:
+        """The number of events in the first `share` of the log, rounded down."""
+        return int(share * len(self) + 1e-9)  # 0.8 * 10 may be 7.999...
 
     def touched(self, n_items: int) -> sp.csr_array:
         """(n_users, n_items) float32 0/1: items a user acted on, liked or not (an impression, weight 0, is no act)."""

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse as sp
 
+from penchant.data import IntArray
 from penchant.errors import DataError
 
 Float64Array = npt.NDArray[np.float64]
@@ -23,15 +25,19 @@ class Intervals:
     high: Float64Array
 
 
-def bootstrap(values: Float64Array, *, n_bootstrap: int, seed: int, level: float = 0.95) -> Intervals:
+def bootstrap(
+    values: Float64Array, *, n_bootstrap: int, seed: int, level: float = 0.95, users: IntArray | None = None
+) -> Intervals:
     """Percentile bootstrap of column means over users (Efron 1979): users drawn with replacement, all columns together.
 
     NaN entries are left out of the mean of their column. Columns of one call share their draws, and so do calls with
     the same seed and number of users. For a paired difference give the differences, user by user.
 
     Args:
-        values: (n_users, m).
+        values: (n_rows, m), one row a user unless `users` says otherwise.
         n_bootstrap: redraws. Time: n_bootstrap x n_users x m.
+        users: (n_rows,) whose row it is, where a user has several (one a window, say): all rows of a user are drawn
+            together, so that seeing the same people twice makes no interval narrower.
     Raises:
         DataError: no users.
 
@@ -41,33 +47,43 @@ def bootstrap(values: Float64Array, *, n_bootstrap: int, seed: int, level: float
     """
     from penchant.threads import one_thread
 
-    n = len(values)
-    if n == 0:
+    if len(values) == 0:
         raise DataError("interval: at least one user is needed. Got none.")
     there = ~np.isnan(values)
-    filled = np.where(there, values, 0.0)
-    everyone = np.ones((1, n))
+    sums = np.where(there, values, 0.0)
+    counts = there[:, :1].astype(np.float64) if there.all() else there.astype(np.float64)
+    if users is not None:
+        sums, counts = sum_by_user(sums, users), sum_by_user(counts, users)
+    n = len(sums)
     rng = np.random.default_rng(seed)
     step = max(1, _BLOCK // n)
     means = []
     with one_thread("blas"):  # sums of several threads would depend on their number
-        mean = _means(everyone, filled, there)[0]
+        mean = _means(np.ones((1, n)), sums, counts)[0]
         for start in range(0, n_bootstrap, step):
             b = min(step, n_bootstrap - start)
             drawn = rng.integers(0, n, (b, n)) + np.arange(b)[:, None] * n
             times = np.bincount(drawn.ravel(), minlength=b * n).reshape(b, n).astype(np.float64)
-            means.append(_means(times, filled, there))
+            means.append(_means(times, sums, counts))
     tail = (1 - level) / 2
     low, high = _quantiles(np.concatenate(means), tail)
     return Intervals(mean, low, high)
 
 
-def _means(times: Float64Array, filled: Float64Array, there: npt.NDArray[np.bool_]) -> Float64Array:
-    """(b, m) weighted means of each column."""
-    total = times @ filled
-    if there.all():
-        return np.asarray(total / times.sum(axis=1, keepdims=True))
-    n = times @ there.astype(np.float64)
+def sum_by_user(values: Float64Array, users: IntArray) -> Float64Array:
+    """(n_users, m) sums of the rows of each user, users in rising order of their row.
+
+    >>> sum_by_user(np.array([[1.0], [2.0], [4.0]]), np.array([7, 3, 7])).tolist()
+    [[2.0], [5.0]]
+    """
+    found, owner = np.unique(users, return_inverse=True)
+    pick = sp.csr_array((np.ones(len(users)), (owner, np.arange(len(users)))), shape=(len(found), len(users)))
+    return np.asarray(pick @ values)
+
+
+def _means(times: Float64Array, sums: Float64Array, counts: Float64Array) -> Float64Array:
+    """(b, m) weighted means of each column; `counts` has one column where no entry is missing."""
+    total, n = times @ sums, times @ counts
     return np.divide(total, n, out=np.full_like(total, np.nan), where=n > 0)
 
 

@@ -20,7 +20,8 @@ from penchant.scorers import SCORERS, build_scorer, top_lists
 
 @dataclass(frozen=True)
 class Peer:
-    """One peer's answer: lists (n, k) of item rows, the settings chosen, each setting's score, and what it left out."""
+    """One peer's answer: lists (n, longest cutoff) of item rows, the settings chosen, each setting's score, and what it
+    left out."""
 
     lists: IntArray
     settings: Mapping[str, Any]
@@ -82,7 +83,7 @@ def fit_peers(
             settings = grid[int(np.argmax(validation))] if validation else grid[0]
             scorer = build_scorer(name, settings, items=items, seed=seed)
             scorer.fit(train, n_items)
-            lists = top_lists(scorer, user_rows, history, config.k, seen=seen)
+            lists = top_lists(scorer, user_rows, history, max(config.cutoffs), seen=seen)
         notes = scorer.notes
         if window is None and len(grid) > 1:
             notes = (*notes, f"{name}: train is too short to choose settings on; took {dict(settings)}")

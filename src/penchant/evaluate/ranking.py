@@ -1,10 +1,14 @@
 """Metrics of ranked lists: each takes item rows, never a model, so any recommender's lists can be scored.
 
-Per user (`score_lists`, `novelty`, `diversity`, `miscalibration`): one number a user, so intervals over users follow.
+Per user (`score_lists`, `serendipity`, `novelty`, `diversity`, `miscalibration`): one number a user, so intervals over
+users follow.
 Per method (`coverage`, `gini`): one number for all lists together.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,48 +23,80 @@ Float64Array = npt.NDArray[np.float64]
 MIX_SMOOTHING = 0.01  # Steck 2018, section 3: keeps the divergence finite where a list has none of an interest
 
 
-def score_lists(lists: IntArray, targets: sp.csr_array, user_rows: IntArray) -> pl.DataFrame:
-    """Score the top k of each user against what came next; all in 0..1, higher is better.
+def score_lists(
+    lists: IntArray, targets: sp.csr_array, user_rows: IntArray, cutoffs: Sequence[int] | None = None
+) -> pl.DataFrame:
+    """Score the top k of each user against what came next, at one or several k; all in 0..1, higher is better.
 
     With hits h_i in {0, 1} at rank i, n targets and m = min(n, k):
     ndcg = sum(h_i / log2(i + 1)) / sum over i <= m of 1 / log2(i + 1) (Jarvelin & Kekalainen 2002, binary gains);
-    recall = hits / n; precision = hits / k; hit_rate = any hit; map = sum(h_i * hits up to i / i) / m;
-    mrr = 1 / rank of the first hit. A list shorter than k (padded with -1) has misses at its end.
+    recall = hits / n; hit_rate = any hit; precision = hits / k; f1 = 2 precision recall / (precision + recall), 0
+    without a hit; map = sum(h_i * hits up to i / i) / m; mrr = 1 / rank of the first hit. A list shorter than k (padded
+    with -1) has misses at its end.
 
     Args:
-        lists: (n, k) item rows, best first; -1 = nothing.
+        lists: (n, width) item rows, best first; -1 = nothing.
         targets: (n_users, n_items) sparse; stored entries are the right answers.
         user_rows: (n,) the row of `targets` each list belongs to.
+        cutoffs: the k to score at, each 1..width, all different (default: the width alone).
     Returns:
-        n rows: user_row i32, then f64 columns "ndcg@k", "recall@k", "hit_rate@k", "precision@k", "map@k", "mrr@k".
+        n rows: user_row i32, then for each k in the order given the f64 columns "ndcg@k", "recall@k", "hit_rate@k",
+        "precision@k", "f1@k", "map@k", "mrr@k".
     Raises:
-        DataError: shapes differ, an item is twice in a list, or a user has no target.
+        DataError: shapes differ, a cutoff lies outside the lists, an item is twice in a list, or a user has no target.
 
     >>> targets = sp.csr_array(np.array([[0, 1, 1, 0]], np.float32))
-    >>> score_lists(np.array([[3, 1]]), targets, np.array([0]))["recall@2"].to_list()
-    [0.5]
+    >>> found = score_lists(np.array([[3, 1]]), targets, np.array([0]), (2, 1))
+    >>> found["recall@2"].to_list(), found["recall@1"].to_list()
+    ([0.5], [0.0])
     """
-    k = _check_lists(lists, targets, user_rows)
+    width = _check_lists(lists, targets, user_rows)
+    wanted = (width,) if cutoffs is None else tuple(cutoffs)
+    if not wanted or min(wanted) < 1 or max(wanted) > width or len(set(wanted)) < len(wanted):
+        raise DataError(f"ranking: cutoffs must be different ranks in 1..{width}, the width of lists. Got {wanted}.")
     n_targets = np.diff(targets.indptr)[user_rows]
     if (n_targets == 0).any():
         raise DataError(f"ranking: user row {user_rows[int(np.argmin(n_targets))]} has no target; leave such users out")
     hit = hits(lists, targets, user_rows).astype(np.float64)
-    rank = np.arange(1, k + 1)
-    discount = 1 / np.log2(rank + 1)
-    most = np.minimum(n_targets, k)
+    rank = np.arange(1, width + 1)
     so_far = np.cumsum(hit, axis=1)
+    discount = 1 / np.log2(rank + 1)
+    gain, ideal = np.cumsum(hit * discount, axis=1), np.cumsum(discount)
+    precise = np.cumsum(hit * so_far / rank, axis=1)
     first = np.where(hit.any(axis=1), np.argmax(hit, axis=1) + 1, np.inf)
-    return pl.DataFrame(
-        {
-            "user_row": user_rows.astype(np.int32),
-            f"ndcg@{k}": (hit * discount).sum(axis=1) / np.cumsum(discount)[most - 1],
-            f"recall@{k}": so_far[:, -1] / n_targets,
-            f"hit_rate@{k}": (so_far[:, -1] > 0).astype(np.float64),
-            f"precision@{k}": so_far[:, -1] / k,
-            f"map@{k}": (hit * so_far / rank).sum(axis=1) / most,
-            f"mrr@{k}": 1 / first,
+    columns: dict[str, npt.NDArray[Any]] = {"user_row": user_rows.astype(np.int32)}
+    for k in wanted:
+        n_hits, most = so_far[:, k - 1], np.minimum(n_targets, k)
+        columns |= {
+            f"ndcg@{k}": gain[:, k - 1] / ideal[most - 1],
+            f"recall@{k}": n_hits / n_targets,
+            f"hit_rate@{k}": (n_hits > 0).astype(np.float64),
+            f"precision@{k}": n_hits / k,
+            f"f1@{k}": 2 * n_hits / (k + n_targets),  # the harmonic mean of both, shortened
+            f"map@{k}": precise[:, k - 1] / most,
+            f"mrr@{k}": np.where(first <= k, 1 / first, 0.0),
         }
-    )
+    return pl.DataFrame(columns)
+
+
+def serendipity(lists: IntArray, targets: sp.csr_array, expected: IntArray, user_rows: IntArray) -> Float64Array:
+    """(n,) share of a list's places that hold a hit which a plain list does not: useful and not obvious.
+
+    Ge, Delgado-Battenfeld & Jannach 2010 (section 3): |unexpected and useful| / k, unexpected = not in the list of a
+    primitive method. Precision bounds it from above.
+
+    Args:
+        lists: (n, k) as for `score_lists`. expected: (n, any width) the plain method's lists of the same users.
+
+    >>> targets = sp.csr_array(np.array([[0, 1, 1, 0]], np.float32))
+    >>> serendipity(np.array([[1, 2]]), targets, np.array([[0, 1]]), np.array([0])).tolist()
+    [0.5]
+    """
+    there = expected >= 0
+    owner = np.repeat(np.arange(len(lists)), there.sum(axis=1))
+    plain = sp.csr_array((np.ones(len(owner)), (owner, expected[there])), shape=(len(lists), targets.shape[1]))
+    surprising = hits(lists, targets, user_rows) & ~hits(lists, plain, np.arange(len(lists), dtype=np.int32))
+    return np.asarray(surprising.sum(axis=1) / lists.shape[1])
 
 
 def hits(lists: IntArray, targets: sp.csr_array, user_rows: IntArray) -> npt.NDArray[np.bool_]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,12 +19,13 @@ ColdItems = Literal["miss", "leave_out"]
 class Split:
     """A log cut in two at one moment, the same for all users (no user's future informs another's past).
 
-    train: events with time < cut; test: events with time >= cut. Checked when built.
+    train: events with time < cut; test: events with cut <= time < end. Checked when built.
     """
 
     train: Events
     test: Events
     cut: float
+    end: float = math.inf
 
     def __post_init__(self) -> None:
         if len(self.train) and self.train.end >= self.cut:
@@ -37,6 +39,12 @@ class Split:
             raise DataError(
                 f"split: {n:,} of {len(self.test):,} test events lie before the cut ({self.cut}); "
                 "build the split with split_by_time"
+            )
+        if len(self.test) and self.test.end >= self.end:
+            n = int((self.test.time >= self.end).sum())
+            raise DataError(
+                f"split: {n:,} of {len(self.test):,} test events lie at or after the end of the window ({self.end}); "
+                "build the split with split_windows"
             )
         if self.train.n_users != self.test.n_users:
             raise DataError(
@@ -108,3 +116,40 @@ def split_by_time(events: Events, test_share: float) -> Split:
             f"{len(np.unique(events.time)):,} different times); give a longer log, or a smaller evaluate.test_share"
         )
     return Split(train, events.take(events.time >= cut), cut)
+
+
+def split_windows(events: Events, test_share: float, n_windows: int) -> tuple[Split, ...]:
+    """Cut several consecutive test windows off the end of a log, each of `test_share` of its events, the latest first.
+
+    Each window ends where the next later one starts, and its train is everything before it: no window's model knows of
+    any event in it or after it. Ties at a cut go to the later side, as in `split_by_time`, which gives the first.
+
+    Raises:
+        DataError: the log is too short for so many windows: one would have no event to learn from or none to test on.
+
+    >>> import polars as pl
+    >>> log = pl.DataFrame({"user_row": [0] * 4, "item_row": [0, 1, 2, 3], "action": [0] * 4, "weight": [1.0] * 4,
+    ...     "time": [1.0, 2.0, 3.0, 4.0]}, schema={"user_row": pl.Int32, "item_row": pl.Int32, "action": pl.Int16,
+    ...     "weight": pl.Float32, "time": pl.Float64})
+    >>> found = split_windows(Events(log, pl.Series(["a"]), ("view",)), 0.25, 2)
+    >>> [(s.cut, s.end, s.test.time.tolist(), s.train.time.tolist()) for s in found]
+    [(4.0, inf, [4.0], [1.0, 2.0, 3.0]), (3.0, 4.0, [3.0], [1.0, 2.0])]
+    """
+    if n_windows < 1:
+        raise DataError(f"split: n_windows must be at least 1. Got {n_windows}.")
+    found = [split_by_time(events, test_share)]
+    size = len(events) - events.index_at(1 - test_share)
+    for number in range(2, n_windows + 1):
+        end = found[-1].cut
+        # counted back from the later window, so that many events of one moment there don't eat up this one
+        cut = float(events.time[max(0, len(found[-1].train) - size)])
+        train, test = events.before(cut), events.between(cut, end)
+        if not (len(train) and len(test)):
+            raise DataError(
+                f"split: the log is too short for {n_windows} windows of {test_share:.0%}: window {number} has "
+                f"{len(train):,} events before it and {len(test):,} in it ({len(events):,} events in all, "
+                f"{len(np.unique(events.time)):,} different times); take fewer windows (evaluate.n_windows) or smaller "
+                "ones (evaluate.test_share)"
+            )
+        found.append(Split(train, test, cut, end))
+    return tuple(found)

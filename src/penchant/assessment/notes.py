@@ -1,0 +1,67 @@
+"""What the tables of an evaluation say, in words, losses included."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+
+from penchant.assessment.window import OURS
+from penchant.interests.forecast import LayerReport
+
+SURE = 0.05  # adjusted p-values below it are told as a difference
+
+
+def write_notes(
+    ranking: pl.DataFrame, windows: pl.DataFrame, layers: LayerReport | None, facts: Mapping[str, Any]
+) -> list[str]:
+    """One line a finding."""
+    leave_out = facts["cold_items"] == "leave_out"
+    order = "order" if facts["clock"] == "order" else "time"
+    many = facts["n_windows"] > 1
+    notes = [
+        f"split by {order}: {facts['n_train_events']:,} events before the cut, {facts['n_test_events']:,} after; "
+        f"{facts['n_test_users']:,} known users who took something new; full ranking, seen items left out; "
+        f"intervals: 95 % over users" + ("; this is the latest window" if many else ""),
+        f"{facts['cold_share']:.0%} of what they took was new to everybody; such items "
+        + ("are left out (evaluate.cold_items=miss counts them)" if leave_out else "count as misses"),
+    ]
+    if facts["best_peer"] is not None:
+        notes += [_verdict(ranking, facts), *([_by_window(windows)] if many else []), _told_apart(ranking)]
+    ranges = ", ".join(f"{name} {low:,} to {high:,}" for name, (low, high) in facts["activity"].items())
+    notes.append(f"groups by liked events before the cut: {ranges}")
+    if layers is None:
+        notes.append("layers: too few users act often enough after the cut, so the forecast was not tested")
+    return notes
+
+
+def _verdict(ranking: pl.DataFrame, facts: Mapping[str, Any]) -> str:
+    metric = f"ndcg@{facts['k']}"
+    value = dict(zip(ranking["method"], ranking[metric], strict=True))
+    ours, best = value[OURS], value[facts["best_peer"]]
+    verdict = "above" if ours > best else "BELOW" if ours < best else "level with"
+    over = f" over {facts['n_windows']} windows" if facts["n_windows"] > 1 else ""
+    return (
+        f"{OURS} ({facts['chosen']}) {metric} {ours:.4f}{over}: {verdict} the best peer, {facts['best_peer']} "
+        f"{best:.4f}" + ("" if facts["ratio"] is None else f" (ratio {facts['ratio']:.2f})")
+    )
+
+
+def _by_window(windows: pl.DataFrame) -> str:
+    ours = windows.filter(pl.col("method") == OURS).sort("window")
+    ratios = ", ".join("-" if r is None else f"{r:.2f}" for r in ours["ratio"])
+    below = ours.filter(pl.col("ratio") < 1)["window"].to_list()
+    said = f"BELOW 1 in window {', '.join(map(str, below))}" if below else "below 1 in none"
+    return f"ratio to the best peer of each window, the latest first: {ratios}; {said}"
+
+
+def _told_apart(ranking: pl.DataFrame) -> str:
+    """The differences are peer minus ours: a sure one below zero is a win."""
+    peers = ranking.filter(pl.col("method") != OURS)
+    sure = peers.filter(pl.col("p_adjusted") < SURE)
+    won, lost = (int(side.sum()) for side in (sure["difference"] < 0, sure["difference"] > 0))
+    return (
+        f"paired sign-flip tests over users, adjusted p < {SURE}: {OURS} is ahead of {won} of {peers.height} peers, "
+        f"behind {lost}, not told apart from {peers.height - won - lost}"
+    )
