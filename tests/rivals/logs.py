@@ -16,8 +16,12 @@ from penchant.rivals.rectools import MODELS, VARIABLE
 from tests.scorers.logs import make_items, taste_log
 
 N_ITEMS, K = 40, 5
+_LETTERS = np.random.default_rng(5).choice(list("abcdefghijklmnop"), (N_ITEMS, 12))
 TITLES: list[str | None] = [
-    f"{'red lamp' if i < N_ITEMS // 2 else 'blue soup bowl'} number {i}" if i % 7 else None for i in range(N_ITEMS)
+    f"{'red lamp' if i < N_ITEMS // 2 else 'blue bowl'} {''.join(_LETTERS[i, :6])} {''.join(_LETTERS[i, 6:])}"
+    if i % 7
+    else None
+    for i in range(N_ITEMS)
 ]
 QUICK: dict[str, Any] = {
     "encode": {"method": "tfidf", "n_dims": 16},
@@ -28,6 +32,7 @@ QUICK: dict[str, Any] = {
         "word2vec": {"n_epochs": 3},
     },
     "recommend": {"n_candidates": 30, "min_window_users": 5},
+    "evaluate": {"k": K},
 }
 needs_rectools = pytest.mark.skipif(not os.environ.get(VARIABLE), reason=f"{VARIABLE} names no environment of RecTools")
 
@@ -48,6 +53,7 @@ def fit_one(
     items: Items | None = None,
     users: IntArray | None = None,
     config: Config | None = None,
+    k: int = K,
 ) -> Peer:
     train, catalogue, asked = market()
     return fit_rivals(
@@ -57,7 +63,7 @@ def fit_one(
         asked if users is None else users,
         config or quick(),
         RunOptions(device="cpu"),
-        k=K,
+        k=k,
     )[name]
 
 

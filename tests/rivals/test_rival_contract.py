@@ -54,6 +54,13 @@ def test_lists_follow_the_order_of_users(name: str, peer: Peer) -> None:
     assert (turned == peer.lists).mean() > 0.95
 
 
+def test_a_longer_list_starts_with_the_shorter_one(name: str, peer: Peer) -> None:
+    longer = fit_one(name, k=K + 4)
+    assert longer.lists.shape[1] == K + 4
+    assert (longer.lists[:, :K] == peer.lists).all()
+    assert longer.validation == peer.validation
+
+
 def test_a_disliked_item_is_left_out(name: str) -> None:
     log, _, _ = market()
     rows = [*log.table.select("user_row", "item_row", "time", "weight").iter_rows()]

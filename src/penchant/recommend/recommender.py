@@ -98,6 +98,35 @@ class Recommender:
             frames.append(self._list(self.past.take(batch), own, k, seen_too, batch))
         return Recommendations(pl.concat(frames) if frames else _empty())
 
+    def lists(
+        self,
+        user_rows: IntArray,
+        profiles: Profiles,
+        *,
+        k: int = 10,
+        longest: int | None = None,
+        allow_seen: bool | None = None,
+    ) -> IntArray:
+        """The items of `recommend` alone, and what follows them in a longer list.
+
+        A longer list starts with the shorter one, but where its last places are kept for new items (`n_explore`): there
+        the list of k is made for itself, and what else the longer one holds follows it.
+
+        Args:
+            user_rows: (n,) different users. longest: length of the lists, k (the default) or more.
+        Returns:
+            (n, longest) int32 item rows, best first, -1 where fewer exist; the first k are those of `recommend` for k.
+        """
+        width = max(k, longest or k)
+        long = self.recommend(user_rows, profiles, k=width, allow_seen=allow_seen).lists(user_rows, width)
+        if width == k or not self.config.n_explore:
+            return long
+        short = self.recommend(user_rows, profiles, k=k, allow_seen=allow_seen).lists(user_rows, k)
+        again = (long[:, :, None] == short[:, None, :]).any(axis=2)
+        order = np.argsort(again, axis=1, kind="stable")
+        rest = np.take_along_axis(np.where(again, np.int32(-1), long), order, axis=1)
+        return np.hstack([short, rest[:, : width - k]])
+
     def recommend_from_items(
         self, item_rows: IntArray, weights: FloatArray, *, k: int = 10, allow_seen: bool | None = None
     ) -> Recommendations:

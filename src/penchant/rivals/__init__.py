@@ -1,6 +1,6 @@
 """Rivals: peers that are more than a scorer of one past matrix, fitted on train and ranked in full.
 
-`fit_rivals` is the entry; `RIVALS` says which there are. To add one: a module here with `check(name, task)` and
+`fit_rivals` is the entry; `RIVALS` says which there are. To add one: a module here with `check(name, config)` and
 `fit(name, task)`, and a row in the table.
 """
 
@@ -19,7 +19,7 @@ from penchant.rivals import ablations, medoids, rectools, representations
 from penchant.rivals.task import Task
 from penchant.scorers import SCORERS
 
-__all__ = ["RIVALS", "Rival", "check_names", "fit_rivals"]
+__all__ = ["RIVALS", "Rival", "check_names", "check_rivals", "fit_rivals"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Rival:
     """One row of the table. check: raises where it can't run here, before any work is done."""
 
     about: str
-    check: Callable[[str, Task], None]
+    check: Callable[[str, Config], None]
     fit: Callable[[str, Task], Peer]
 
 
@@ -62,6 +62,19 @@ def check_names(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(names)
 
 
+def check_rivals(names: Sequence[str], config: Config) -> None:
+    """Refuse a rival that does not exist or can't run here, before any work is done.
+
+    Raises:
+        ConfigError: no rival has the name, or a setting or environment that it needs is missing.
+        MissingExtraError: a library is not installed.
+    """
+    for name in check_names(names):
+        if name not in RIVALS:
+            raise ConfigError(f"peer '{name}' is a scorer, no rival; fit it by penchant.evaluate.peers.fit_peers")
+        RIVALS[name].check(name, config)
+
+
 def fit_rivals(
     train: Events,
     items: Items,
@@ -75,22 +88,20 @@ def fit_rivals(
     """Fit each rival on train and list k items for some users.
 
     Settings are chosen inside train. Ranking is in full over all items; items the user acted on in train are left out,
-    equal scores go by item row. What cannot run here is refused before the first one is fitted.
+    equal scores go by item row.
 
     Args:
-        names: rows of `RIVALS`. user_rows: (n,) different users. config: `seed`, `evaluate` (the validation window),
-            `encode`, `represent`, and for ablations all that `penchant.fit` reads.
+        names: rows of `RIVALS`. user_rows: (n,) different users.
+        config: `seed`, `evaluate` (the validation window, and the k that settings are chosen for), `encode`,
+            `represent`, and for ablations all that `penchant.fit` reads.
+        k: length of the lists.
     Returns:
         name -> lists (n, k) of item rows (-1 where fewer are left), settings, validation and notes.
     Raises:
-        ConfigError: an unknown name, or a setting or environment that a rival needs and lacks.
-        MissingExtraError: a library is not installed.
+        ConfigError, MissingExtraError: as `check_rivals`, before the first one is fitted.
     """
+    check_rivals(names, config)
     task = Task(train, items, user_rows, config, run, k)
-    for name in check_names(names):
-        if name not in RIVALS:
-            raise ConfigError(f"peer '{name}' is a scorer, no rival; fit it by penchant.evaluate.peers.fit_peers")
-        RIVALS[name].check(name, task)
     out: dict[str, Peer] = {}
     for name in names:
         with maybe_step(f"peer {name}", run):

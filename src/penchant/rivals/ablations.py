@@ -41,9 +41,9 @@ def config_without(name: str, config: Config) -> Config:
     return Config.model_validate(told)
 
 
-def check(name: str, task: Task) -> None:
+def check(name: str, config: Config) -> None:
     """Raises ConfigError where the settings need what is taken out."""
-    check_settings(config_without(name, task.config))
+    check_settings(config_without(name, config))
 
 
 def fit(name: str, task: Task) -> Peer:
@@ -51,7 +51,8 @@ def fit(name: str, task: Task) -> Peer:
     config = config_without(name, task.config)
     ground = lay_ground(task.train, task.items, config, task.quiet) if name == "without_text" else task.ground
     made = train_recommender(task.train, task.items, ground, config, task.quiet)
-    lists = made.recommend(task.user_rows, ground.profiles, k=task.k, allow_seen=False).lists(task.user_rows, task.k)
+    k = min(task.config.evaluate.k, task.k)
+    lists = made.lists(task.user_rows, ground.profiles, k=k, longest=task.k, allow_seen=False)
     settings: dict[str, Any] = {"chosen": made.chosen, "leave_out": config.recommend.leave_out}
     if name == "without_text":
         settings["encode.method"] = config.encode.method

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from penchant.config import Config
 from penchant.data import Events, FloatArray, IntArray, unit_rows
 from penchant.evaluate.peers import Peer, ValidationWindow
 from penchant.rivals.task import Task
@@ -32,7 +33,7 @@ GRID: tuple[dict[str, Any], ...] = tuple(
 )
 
 
-def check(name: str, task: Task) -> None:
+def check(name: str, config: Config) -> None:
     """Nothing to install."""
 
 
@@ -71,7 +72,8 @@ def item_space(space: str, task: Task, events: Events) -> FloatArray:
 
 
 def _validate(grid: list[dict[str, Any]], task: Task, window: ValidationWindow) -> tuple[float, ...]:
-    """NDCG@k of each row of the grid on the window."""
+    """NDCG@k of each row of the grid on the window, k as for every peer (`evaluate.k`)."""
+    k = task.config.evaluate.k
     found: dict[tuple[Any, ...], float] = {}
     for space in dict.fromkeys(row["space"] for row in grid):
         vectors = item_space(space, task, window.train)
@@ -79,9 +81,9 @@ def _validate(grid: list[dict[str, Any]], task: Task, window: ValidationWindow) 
         labels = dict(zip(CUTS, cut_trees(pasts, vectors, CUTS), strict=True))
         rows = [row for row in grid if row["space"] == space]
         medoids = [_medoids_of(row, pasts, labels, vectors) for row in rows]
-        near = Neighbours(vectors, window.user_rows, window.seen, medoids, task.k)
+        near = Neighbours(vectors, window.user_rows, window.seen, medoids, k)
         for row, chosen in zip(rows, medoids, strict=True):
-            found[tuple(row.values())] = window.ndcg(near.lists(chosen, task.k), task.k)
+            found[tuple(row.values())] = window.ndcg(near.lists(chosen, k), k)
     return tuple(found[tuple(row.values())] for row in grid)
 
 

@@ -92,7 +92,7 @@ def run_worker(python: Path, peer: str, train: Events, users: IntArray, settings
             return Answer(np.asarray(told["lists"], np.int32), about)
 
 
-def check(name: str, task: Task) -> None:
+def check(name: str, config: Config) -> None:
     """Raises ConfigError where no environment of RecTools is named."""
     find_python()
 

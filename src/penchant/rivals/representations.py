@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from penchant.config import Config
 from penchant.dot_product import fit_dot_product
 from penchant.evaluate.peers import Peer
 from penchant.represent import METHODS
@@ -10,7 +11,7 @@ from penchant.rivals.task import Task
 NOT_RIVALS = ("factors",)  # ALS: a scorer already, `als`, whose sizes are chosen inside train
 
 
-def check(name: str, task: Task) -> None:
+def check(name: str, config: Config) -> None:
     """Raises MissingExtraError where the method's library is not installed."""
     METHODS[name].check()
 
