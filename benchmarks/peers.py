@@ -1,7 +1,8 @@
-"""Peers alone on one log: what each reaches, what it costs, and with which settings (no model of ours is fitted).
+"""Peers alone on one log: what each reaches, what it costs, and with which settings.
 
-    python benchmarks/peers.py EVENTS [ITEMS] [--set section.key=value ...] [--against popular_7d,ease]
+    python benchmarks/peers.py EVENTS [ITEMS] [--set section.key=value ...] [--against popular_7d,ease,medoids]
 
+Peers are scorers (the default: all of them) and rivals (docs/peers.md; only where named, and ablations fit ours).
 Times are those of choosing settings, refitting and ranking together; peak memory is that of the whole process so far.
 """
 
@@ -13,11 +14,12 @@ import time
 
 import numpy as np
 
-from penchant.config import load_config
+from penchant.config import RunOptions, load_config
 from penchant.evaluate.peers import Peer, fit_peers
 from penchant.evaluate.split import split_by_time
 from penchant.evaluate.table import compare, to_text
 from penchant.io import read_log
+from penchant.rivals import RIVALS, check_names, check_rivals, fit_rivals
 
 
 def main() -> None:
@@ -29,6 +31,8 @@ def main() -> None:
     asked = ask.parse_args()
 
     config = load_config(overrides=asked.overrides)
+    names = check_names(asked.against.split(",") if asked.against else config.evaluate.peers)
+    check_rivals([name for name in names if name in RIVALS], config)
     log = read_log(asked.events, asked.items, config=config.io)
     n_items = len(log.items)
     split = split_by_time(log.events, config.evaluate.test_share)
@@ -40,9 +44,13 @@ def main() -> None:
         f"(evaluate.cold_items = {config.evaluate.cold_items})"
     )
     found: dict[str, Peer] = {}
-    for name in asked.against.split(",") if asked.against else config.evaluate.peers:
+    for name in names:
         started = time.perf_counter()
-        found |= fit_peers(split.train, log.items, [name], users, config.evaluate, seed=config.seed)
+        if name in RIVALS:
+            k = max(config.evaluate.cutoffs)
+            found |= fit_rivals(split.train, log.items, [name], users, config, RunOptions(), k=k)
+        else:
+            found |= fit_peers(split.train, log.items, [name], users, config.evaluate, seed=config.seed)
         peer = found[name]
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print(

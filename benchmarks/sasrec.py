@@ -9,10 +9,11 @@ full, those the user had are left out, and users whose target nobody else had ar
 
 RecTools needs numpy < 2 and so an environment of its own:
     python -m venv rectools && rectools/bin/pip install torch "numpy<2" "pandas<3" "rectools[torch]"
-Its models get the sizes of ours (dimensions, blocks, heads, dropout) and `batch_size` users a step. As ours, they
-choose inside the training log: each learning rate of --rates is run for up to N epochs with the last item of each user
-held out and stopped when its loss has not fallen for `patience` epochs; the best rate is then fitted anew on all
-training events for as many epochs as were best. (Ours chooses the round alone, by NDCG@10.)
+`penchant.rivals.rectools_worker` runs there, as for the peers sasrec and bert4rec. Its models get the sizes of ours
+(dimensions, blocks, heads, dropout) and `batch_size` users a step. As ours, they choose inside the training log: each
+learning rate of --rates is run for up to N epochs with the last item of each user held out and stopped when its loss
+has not fallen for `patience` epochs; the best rate is then fitted anew on all training events for as many epochs as
+were best. (Ours chooses the round alone, by NDCG@10.)
 
 What is not alike: RecTools trains on the last `max_length` events of a user (--peer-length sets another number), ours
 on all (`represent.max_history`), cut in windows of that length; both read the last `max_length` to foretell. With
@@ -23,10 +24,6 @@ of rate and epochs with it.
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
-import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,6 +55,7 @@ def main() -> None:
     from penchant.config import RunOptions, load_config
     from penchant.io import read_log
     from penchant.represent import make_representation
+    from penchant.rivals.rectools import run_worker
     from penchant.scorers import build_scorer
 
     config = load_config(None, ["io.min_value=4", *asked.overrides])
@@ -94,8 +92,10 @@ def main() -> None:
         neural |= {"rates": [float(rate) for rate in asked.rates.split(",")]}
         neural |= {"max_length": asked.peer_length or neural["max_length"]}
         for peer in asked.peers.split(","):
-            lists, about = run_peer(asked.rectools_python, peer, train, users, neural)
-            tell(f"RecTools {peer}", lists, about["minutes"], about["chosen"])
+            answer = run_worker(asked.rectools_python, peer, train, users, neural, K)
+            tried = "; ".join(f"rate {r}: loss {loss:.3f}, {n} epochs" for loss, r, n in answer.about["tried"])
+            chosen = f"{tried}; taken: {answer.about['rate']}"
+            tell(f"RecTools {peer}", answer.lists, answer.about["minutes"], chosen)
 
 
 def last_out(events: Events) -> tuple[Events, Events]:
@@ -129,98 +129,5 @@ def rank(score: Any, seen: sp.csr_array, users: np.ndarray[Any, Any], known: np.
     return np.concatenate(blocks)
 
 
-def run_peer(python: Path, peer: str, train: Events, users: np.ndarray[Any, Any], neural: dict[str, Any]) -> Any:
-    """Write the split to a folder, fit the peer there in its own interpreter, read its lists."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        # positions instead of times: the same order in both, also where two events share a second
-        columns = {"user_id": train.user_row, "item_id": train.item_row, "datetime": train.own_index}
-        np.savez(folder / "split.npz", users=users, **columns)
-        (folder / "settings.json").write_text(json.dumps({**neural, "peer": peer}), encoding="utf-8")
-        # this very file, which imports nothing of ours on that side
-        subprocess.run([python, "-W", "ignore", __file__, "--child", str(folder)], check=True, stdout=sys.stderr)
-        about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
-        return np.load(folder / "lists.npy", allow_pickle=False), about
-
-
-def child(folder: Path) -> None:
-    """RecTools' side: fit one model and rank, under its own interpreter."""
-    import pandas as pd
-    import rectools.models as models
-    from pytorch_lightning import Callback, Trainer, seed_everything
-    from pytorch_lightning.callbacks import EarlyStopping
-    from rectools.dataset import Dataset
-
-    settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
-    split = np.load(folder / "split.npz", allow_pickle=False)
-    interactions = pd.DataFrame({name: split[name] for name in ("user_id", "item_id", "datetime")})
-    interactions["datetime"] = pd.Timestamp("2000-01-01") + pd.to_timedelta(interactions["datetime"], unit="min")
-    interactions["weight"] = 1.0
-
-    def held_out(table: pd.DataFrame, **_: Any) -> np.ndarray[Any, Any]:
-        from_end = table.groupby("user_id")["datetime"].rank(method="first", ascending=False)
-        return np.asarray(from_end <= 1)
-
-    quiet = {
-        "default_root_dir": folder,
-        "accelerator": "cpu",
-        "enable_progress_bar": False,
-        "logger": False,
-        "enable_model_summary": False,
-    }
-
-    class Losses(Callback):
-        """Validation loss after each epoch."""
-
-        def __init__(self) -> None:
-            self.by_epoch: list[float] = []
-
-        def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
-            if not trainer.sanity_checking:
-                self.by_epoch.append(float(trainer.callback_metrics["val_loss"]))
-
-    def fit(rate: float, mask: Any, trainer: Any) -> Any:
-        seed_everything(settings["seed"], workers=True)
-        made = getattr(models, f"{settings['peer']}Model")(
-            n_blocks=settings["n_layers"],
-            n_heads=settings["n_heads"],
-            n_factors=settings["n_dims"],
-            dropout_rate=settings["dropout"],
-            session_max_len=settings["max_length"],
-            batch_size=settings["batch_size"],
-            lr=rate,
-            get_val_mask_func=mask,
-            get_trainer_func=trainer,
-        )
-        return made.fit(dataset)
-
-    dataset = Dataset.construct(interactions)
-    start = time.perf_counter()
-    tried = []
-    for rate in settings["rates"]:
-        callbacks = [Losses(), EarlyStopping("val_loss", patience=settings["patience"])]
-        made = fit(
-            rate,
-            held_out,
-            lambda callbacks=callbacks: Trainer(max_epochs=settings["epochs"], callbacks=callbacks, **quiet),
-        )
-        # RecTools trains with a copy of the trainer: only that one's callbacks have seen anything
-        losses = next(call for call in made.fit_trainer.callbacks if isinstance(call, Losses))
-        best = int(np.argmin(losses.by_epoch))
-        tried.append((losses.by_epoch[best], rate, best + 1))
-    _, rate, epochs = min(tried)
-    model = fit(rate, None, lambda: Trainer(max_epochs=epochs, **quiet))
-    minutes = (time.perf_counter() - start) / 60
-    table = model.recommend(users=split["users"], dataset=dataset, k=K, filter_viewed=True)
-    lists = np.full((len(split["users"]), K), -1, np.int32)
-    lists[np.searchsorted(split["users"], table["user_id"]), table["rank"] - 1] = table["item_id"]
-    np.save(folder / "lists.npy", lists)
-    chosen = "; ".join(f"rate {r}: loss {loss:.3f}, {n} epochs" for loss, r, n in tried) + f"; taken: {rate}"
-    (folder / "about.json").write_text(json.dumps({"minutes": minutes, "chosen": chosen}), encoding="utf-8")
-
-
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--child"]:
-        child(Path(sys.argv[2]))
-    else:
-        main()
+    main()

@@ -6,6 +6,7 @@ encoder, add a file and a row in `encode/`; nothing here changes.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -16,9 +17,10 @@ import scipy.sparse as sp
 from penchant import represent as represent_methods
 from penchant.artefacts import fingerprint
 from penchant.config import Config, RunOptions
-from penchant.data import Events, InterestTree, Log, Vectors
+from penchant.data import Events, InterestTree, Items, ItemSpace, Log, Profiles, Vectors
 from penchant.encode import check_tuning
 from penchant.errors import ConfigError, DataError
+from penchant.interests.forecast import Forecast
 from penchant.interests.layers import fit_forecast
 from penchant.interests.past import past_shares
 from penchant.interests.profiles import make_profiles
@@ -26,15 +28,33 @@ from penchant.interests.tree import assign_by_text, build_tree
 from penchant.io import read_log
 from penchant.model import Model
 from penchant.progress import maybe_step
-from penchant.protocols import Encoder
+from penchant.protocols import Encoder, Representation
+from penchant.recommend import Recommender, fit_recommender
 from penchant.recommend import choose as recommend_methods
-from penchant.recommend import fit_recommender
-from penchant.recommend.signals import signal_names
+from penchant.recommend.signals import check_left_out, signal_names
 from penchant.represent import represent
 from penchant.segments import segment_users
 from penchant.segments.algorithms import METHODS as CLUSTERINGS
 from penchant.start import read_start, read_texts, source_of
 from penchant.threads import one_thread
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What is learned of a log before users are grouped and items recommended: texts, space, tree, profiles.
+
+    encoder: None where no text is read · text_membership: see `place_text_events` · started_from: fingerprint of the
+    log of the model in `represent.start_from`, "" without one.
+    """
+
+    encoder: Encoder | None
+    space: ItemSpace
+    representation: Representation
+    tree: InterestTree
+    text_membership: sp.csr_array | None
+    forecast: Forecast
+    profiles: Profiles
+    started_from: str
 
 
 def fit(
@@ -76,9 +96,44 @@ def fit_log(log: Log, config: Config, run: RunOptions) -> Model:
     if not len(log.events):
         raise DataError("events: no event is left after cleaning; run 'penchant doctor' on the file to see why")
     check_settings(config)
-    events, items, seed = log.events, log.items, config.seed
-    step = partial(maybe_step, run=run)
+    events, items = log.events, log.items
+    ground = lay_ground(events, items, config, run)
+    tree, profiles = ground.tree, ground.profiles
+    with maybe_step("finding segments", run):
+        past = past_shares(events, tree, config.interests, text_membership=ground.text_membership)
+        segments = segment_users(profiles, tree, events.n_users, config.segments, seed=config.seed, past=past)
+    recommender = train_recommender(events, items, ground, config, run)
 
+    return Model(
+        config=config,
+        user_ids=events.user_ids,
+        clock=events.clock,
+        items=items,
+        encoder=ground.encoder,
+        space=ground.space,
+        representation=ground.representation,
+        tree=tree,
+        forecast=ground.forecast,
+        profiles=profiles,
+        segments=segments,
+        recommender=recommender,
+        attributes=log.attributes,
+        findings=log.findings,
+        facts={
+            **log.facts,
+            "encoder": ground.encoder.name if ground.encoder is not None else _no_encoder(config),
+            **({"started_from": ground.started_from} if ground.started_from else {}),
+            "data_fingerprint": fingerprint(events.table, items.table),
+            "n_events": len(events),
+            "n_users": events.n_users,
+            "n_items": len(items),
+        },
+    )
+
+
+def lay_ground(events: Events, items: Items, config: Config, run: RunOptions) -> Ground:
+    """Texts to vectors, behaviour to vectors, both to a tree of interests, and everybody's profile in it."""
+    seed, step = config.seed, partial(maybe_step, run=run)
     source = read_start(config, run)
     with step("encoding texts"):
         encoder, text = read_texts(events, items, config, run, source)
@@ -91,45 +146,26 @@ def fit_log(log: Log, config: Config, run: RunOptions) -> Model:
     with step("forecasting layers"):
         forecast = fit_forecast(events, tree, config.interests, seed=seed, text_membership=text_membership)
         profiles = make_profiles(events, items, tree, forecast, config.interests, text_membership=text_membership)
-    with step("finding segments"):
-        past = past_shares(events, tree, config.interests, text_membership=text_membership)
-        segments = segment_users(profiles, tree, events.n_users, config.segments, seed=seed, past=past)
-    with step("training the recommender"):
-        recommender = fit_recommender(
+    started_from = source.facts["data_fingerprint"] if source is not None else ""
+    return Ground(encoder, space, representation, tree, text_membership, forecast, profiles, started_from)
+
+
+def train_recommender(events: Events, items: Items, ground: Ground, config: Config, run: RunOptions) -> Recommender:
+    """Fit the recommender on what `lay_ground` found; `config.recommend` may differ from call to call."""
+    with maybe_step("training the recommender", run):
+        return fit_recommender(
             events,
             items,
-            space,
-            tree,
+            ground.space,
+            ground.tree,
             config.recommend,
-            seed=seed,
+            seed=config.seed,
             half_lives=(config.interests.half_life_days, config.interests.short_half_life_days),
         )
 
-    return Model(
-        config=config,
-        user_ids=events.user_ids,
-        clock=events.clock,
-        items=items,
-        encoder=encoder,
-        space=space,
-        representation=representation,
-        tree=tree,
-        forecast=forecast,
-        profiles=profiles,
-        segments=segments,
-        recommender=recommender,
-        attributes=log.attributes,
-        findings=log.findings,
-        facts={
-            **log.facts,
-            "encoder": encoder.name if encoder is not None else "none (no item has a text)",
-            **({} if source is None else {"started_from": source.facts["data_fingerprint"]}),
-            "data_fingerprint": fingerprint(events.table, items.table),
-            "n_events": len(events),
-            "n_users": events.n_users,
-            "n_items": len(items),
-        },
-    )
+
+def _no_encoder(config: Config) -> str:
+    return "none (encode.method)" if config.encode.method == "none" else "none (no item has a text)"
 
 
 def check_settings(config: Config) -> None:
@@ -145,7 +181,9 @@ def check_settings(config: Config) -> None:
     missing = CLUSTERINGS[config.segments.method].missing()
     if missing:
         raise ConfigError(f"segments.method '{config.segments.method}': {missing}")
-    recommend_methods.check_method(config.recommend.method, signal_names(has_text=True))
+    left_out = config.recommend.leave_out
+    check_left_out(left_out)
+    recommend_methods.check_method(config.recommend.method, signal_names(has_text=True, leave_out=left_out))
 
 
 def place_text_events(

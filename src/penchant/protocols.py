@@ -54,7 +54,13 @@ class Representation(Protocol):
     def to_parts(self) -> Parts: ...
 
 
-class Scorer(Protocol):
+class Ranks(Protocol):
+    """What ranking needs of a fitted scorer: see `Scorer.score`."""
+
+    def score(self, user_rows: npt.NDArray[np.int32], history: sp.csr_array) -> FloatArray: ...
+
+
+class Scorer(Ranks, Protocol):
     """One signal: scores of all items for some users, from a log alone (peers and candidate signals alike).
 
     `history` is (n_users, n_items), the past that scores follow, entries used as given: 0/1 is the textbook form,
@@ -65,5 +71,3 @@ class Scorer(Protocol):
     name: str
 
     def fit(self, events: Events, n_items: int) -> None: ...
-
-    def score(self, user_rows: npt.NDArray[np.int32], history: sp.csr_array) -> FloatArray: ...

@@ -15,7 +15,6 @@ import penchant as pc
 import penchant.assessment
 import penchant.assessment.window
 from penchant import show
-from penchant.assessment.window import our_lists
 from penchant.config import Config, build_config
 from penchant.data import IntArray, Log
 from penchant.errors import DataError
@@ -150,17 +149,21 @@ def test_too_many_windows_are_refused_before_any_fit(world: World, monkeypatch: 
 
 def test_a_longer_list_starts_with_the_shorter_one(model: Model) -> None:
     users = np.arange(40, dtype=np.int32)
-    short, long = our_lists(model, users, 10, 10), our_lists(model, users, 10, 20)
+    short, long = _lists(model, users, 10), _lists(model, users, 20)
     assert (long[:, :10] == short).all()
 
     explore = model.config.recommend.model_copy(update={"n_explore": 1})
     config = model.config.model_copy(update={"recommend": explore})
     exploring = replace(model, config=config, recommender=replace(model.recommender, config=explore))
-    short, long = our_lists(exploring, users, 10, 10), our_lists(exploring, users, 10, 20)
+    short, long = _lists(exploring, users, 10), _lists(exploring, users, 20)
     assert (long[:, :10] == short).all()
     listed = [[item for item in row if item >= 0] for row in long.tolist()]
     assert all(len(set(row)) == len(row) >= 19 for row in listed)
-    assert _differ(short, our_lists(model, users, 10, 10))
+    assert _differ(short, _lists(model, users, 10))
+
+
+def _lists(model: Model, users: IntArray, longest: int) -> IntArray:
+    return model.recommender.lists(users, model.profiles, k=10, longest=longest)
 
 
 def _differ(a: IntArray, b: IntArray) -> bool:

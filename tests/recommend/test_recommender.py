@@ -34,6 +34,17 @@ def test_lists_are_whole_unseen_and_ranked(fitted: Recommender, market: Market) 
     assert table["user_row"].n_unique() == N_USERS + 1  # also the user without any event
 
 
+def test_lists_alone_start_with_what_is_recommended(market: Market) -> None:
+    for n_explore in (0, 2):
+        one = fit_market(market, method="sum_z", n_explore=n_explore)
+        short, long = one.lists(ALL, market.profiles, k=4), one.lists(ALL, market.profiles, k=4, longest=9)
+        table = one.recommend(ALL, market.profiles, k=4).table
+        assert short[table["user_row"].to_numpy(), table["rank"].to_numpy() - 1].tolist() == table["item_row"].to_list()
+        assert long.shape == (len(ALL), 9)
+        assert (long[:, :4] == short).all()
+        assert all(len({*row[row >= 0]}) == (row >= 0).sum() for row in long)
+
+
 def test_lists_hold_the_users_own_group(fitted: Recommender, market: Market) -> None:
     first = fitted.recommend(ALL[:N_USERS], market.profiles, k=2).table
     own = (first["item_row"] % N_GROUPS == first["user_row"] % N_GROUPS).mean()

@@ -11,7 +11,6 @@ from penchant.assessment.result import Evaluation
 from penchant.assessment.window import OURS, Judged, judge_window
 from penchant.config import Config, RunOptions
 from penchant.data import Log
-from penchant.evaluate.peers import check_peers
 from penchant.evaluate.split import split_windows
 from penchant.evaluate.table import pool_windows
 from penchant.evaluate.windows import best_peer, windows_table
@@ -19,6 +18,8 @@ from penchant.interests.layers import test_forecast as test_layers
 from penchant.io import read_log
 from penchant.pipeline import place_text_events
 from penchant.progress import maybe_say
+from penchant.rivals import RIVALS, check_names, check_rivals
+from penchant.rivals.ablations import LEFT_OUT
 
 __all__ = ["OURS", "Evaluation", "assess", "evaluate_log"]
 
@@ -43,13 +44,14 @@ def assess(
     """
     config = config or Config()
     run = run or RunOptions()
-    peers = check_peers(against if against is not None else config.evaluate.peers)
+    peers = check_names(against if against is not None else config.evaluate.peers)
     log = read_log(events, items, config=config.io)
     return evaluate_log(log, peers, config, run)
 
 
 def evaluate_log(log: Log, peers: Sequence[str], config: Config, run: RunOptions) -> Evaluation:
     """Evaluate on a log already read: a fit a window, the latest last; only its model is kept."""
+    check_rivals([name for name in peers if name in RIVALS], config)
     settings, clock = config.evaluate, log.events.clock
     splits = split_windows(log.events, settings.test_share, settings.n_windows)
     judged: list[Judged] = []
@@ -64,7 +66,7 @@ def evaluate_log(log: Log, peers: Sequence[str], config: Config, run: RunOptions
 
     windows = [window.scores for window in judged]
     ranking = pool_windows(windows, settings, seed=config.seed)
-    by_window = windows_table(windows, settings, ours=OURS, clock=clock)
+    by_window = windows_table(windows, settings, ours=OURS, clock=clock, apart=LEFT_OUT)
     groups = user_groups(model, split.train, latest.scores, settings)
     layers = test_layers(
         model.forecast,
@@ -75,7 +77,7 @@ def evaluate_log(log: Log, peers: Sequence[str], config: Config, run: RunOptions
         seed=config.seed,
         text_membership=place_text_events(split.train, model.tree, model.encoder, config),
     )
-    best, ratio = best_peer(ranking, ours=OURS, k=settings.k)
+    best, ratio = best_peer(ranking, ours=OURS, k=settings.k, apart=LEFT_OUT)
     facts = {
         "n_train_events": len(split.train),
         "n_test_events": len(split.test),

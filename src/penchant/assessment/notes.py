@@ -9,6 +9,7 @@ import polars as pl
 
 from penchant.assessment.window import OURS
 from penchant.interests.forecast import LayerReport
+from penchant.rivals.ablations import LEFT_OUT
 
 SURE = 0.05  # adjusted p-values below it are told as a difference
 
@@ -58,7 +59,7 @@ def _by_window(windows: pl.DataFrame) -> str:
 
 def _told_apart(ranking: pl.DataFrame) -> str:
     """The differences are peer minus ours: a sure one below zero is a win."""
-    peers = ranking.filter(pl.col("method") != OURS)
+    peers = ranking.filter(~pl.col("method").is_in([OURS, *LEFT_OUT]))
     sure = peers.filter(pl.col("p_adjusted") < SURE)
     won, lost = (int(side.sum()) for side in (sure["difference"] < 0, sure["difference"] > 0))
     return (

@@ -14,33 +14,19 @@ from penchant.comparison.bench import Bench
 from penchant.comparison.memory import Memory
 from penchant.config import RunOptions
 from penchant.data import Events, FloatArray, IntArray
+from penchant.dot_product import fit_dot_product
 from penchant.evaluate.clustering import seed_stability, shape_scores, subsample_stability, truth_scores
 from penchant.evaluate.interval import bootstrap
 from penchant.evaluate.ranking import score_lists
-from penchant.represent import make_representation
 from penchant.scorers import build_scorer, top_lists
 from penchant.segments import measure_worth
 from penchant.segments.algorithms import cluster
-from penchant.start import read_start, source_of
 from penchant.threads import one_thread
 
 K_NDCG, K_RECALL = 10, 20
 POPULARITY = ("popular", "popular_7d")  # baselines without any vector
 _WARM_UP = 50  # events of a first fit that only loads libraries
 _N_RUNS = 3  # clusterings that a stability is the mean of
-
-
-class DotProduct:
-    """Scores by the dot product of user and item vectors: the one plain way to use any representation."""
-
-    name = "dot product"
-
-    def __init__(self, users: FloatArray, items: FloatArray) -> None:
-        self._users, self._items = users, items
-
-    def score(self, user_rows: IntArray, history: sp.csr_array) -> FloatArray:
-        """(len(user_rows), n_items) float32; `history` is what the vectors were made of."""
-        return self._users[user_rows] @ self._items.T
 
 
 @dataclass(frozen=True)
@@ -79,11 +65,8 @@ def _scorer(bench: Bench, method: str, train: Events, run: RunOptions) -> Fitted
         scorer = build_scorer(method, {}, items=bench.items, seed=bench.config.seed)
         scorer.fit(train, len(bench.items))
         return Fitted(scorer, method, {})
-    # what a model is started from is for the method asked for; the others are measured as they are
-    source = source_of(read_start(bench.config, run)) if method == bench.config.represent.method else None
-    made = make_representation(method, bench.config.represent, run, seed=bench.config.seed, source=source)
-    made.fit(train, bench.items, bench.text)
-    return Fitted(DotProduct(made.user_vectors(train), made.item_vectors), made.name, made.facts)
+    made = fit_dot_product(method, train, bench.items, bench.text, bench.config, run)
+    return Fitted(made, made.name, made.facts)
 
 
 def score_next(bench: Bench, lists: IntArray) -> dict[str, float]:

@@ -83,6 +83,9 @@ class RecommendConfig(Section):
     """Candidates, ranking, diversity (`penchant.recommend`)."""
 
     method: str = Field("auto", description="auto = what wins on past windows; or one method's name, e.g. blend, ease")
+    leave_out: tuple[str, ...] = Field(
+        (), description="signals that neither bring nor rank candidates; slots = those of the user's layers"
+    )
     n_candidates: int = Field(200, ge=10, description="items a user that the ranker orders")
     allow_seen: bool = False
     diversity: float = Field(0.0, ge=0, le=1, description="0 = by score alone, 1 = by novelty within the list")

@@ -70,3 +70,22 @@ class Recommendations:
     """
 
     table: pl.DataFrame
+
+    def lists(self, user_rows: IntArray, k: int) -> IntArray:
+        """The items alone.
+
+        Args:
+            user_rows: (n,) different users. k: places a list; what stands lower is left out.
+        Returns:
+            (n, k) int32 item rows, best first, -1 where fewer were recommended.
+
+        >>> table = pl.DataFrame({"user_row": [7, 7, 3], "item_row": [5, 0, 2], "rank": [1, 2, 1]})
+        >>> Recommendations(table).lists(np.array([3, 7]), 2).tolist()
+        [[2, -1], [5, 0]]
+        """
+        asked = pl.DataFrame({"user_row": user_rows, "row": np.arange(len(user_rows))})
+        asked = asked.cast({"user_row": self.table.schema["user_row"]})
+        kept = self.table.filter(pl.col("rank") <= k).join(asked, on="user_row", maintain_order="left")
+        out = np.full((len(user_rows), k), -1, np.int32)
+        out[kept["row"].to_numpy(), kept["rank"].to_numpy() - 1] = kept["item_row"].to_numpy()
+        return out

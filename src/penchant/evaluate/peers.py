@@ -30,14 +30,22 @@ class Peer:
 
 
 @dataclass(frozen=True)
-class _Window:
-    """The validation window: the last part of train, cut off as the test was cut off from train."""
+class ValidationWindow:
+    """The last part of train, cut off as the test was cut off from train, to choose settings on.
+
+    train: events before it · history, seen: (n_users, n_items) liked and acted on before it · targets: (n_users,
+    n_items) newly liked in it · user_rows: (n,) users with a target.
+    """
 
     train: Events
     history: sp.csr_array
     seen: sp.csr_array
     targets: sp.csr_array
     user_rows: IntArray
+
+    def ndcg(self, lists: IntArray, k: int) -> float:
+        """Mean NDCG@k of (n, k) lists, one a user of `user_rows`."""
+        return float(score_lists(lists, self.targets, self.user_rows)[f"ndcg@{k}"].mean())  # type: ignore[arg-type]
 
 
 def check_peers(names: Sequence[str]) -> tuple[str, ...]:
@@ -73,7 +81,7 @@ def fit_peers(
     """
     check_peers(names)
     n_items = len(items)
-    window = _window(train, n_items, config, seed)
+    window = validation_window(train, n_items, config, seed)
     history, seen = train.matrix(n_items, binary=True), train.touched(n_items)
     out: dict[str, Peer] = {}
     for name in names:
@@ -91,7 +99,12 @@ def fit_peers(
     return out
 
 
-def _window(train: Events, n_items: int, config: EvaluateConfig, seed: int) -> _Window | None:
+def validation_window(train: Events, n_items: int, config: EvaluateConfig, seed: int) -> ValidationWindow | None:
+    """Cut the window off train; None where train is too short to hold one out.
+
+    Args:
+        config: `test_share`, `cold_items`, and `n_choice_users`, the number of users drawn at most.
+    """
     try:
         split = split_by_time(train, config.test_share)
     except DataError:  # one moment only, or too few events: nothing to hold out
@@ -103,11 +116,11 @@ def _window(train: Events, n_items: int, config: EvaluateConfig, seed: int) -> _
     if len(users) > config.n_choice_users:
         drawn = np.random.default_rng(seed).choice(len(users), config.n_choice_users, replace=False)
         users = users[np.sort(drawn)]
-    return _Window(split.train, split.history(n_items), split.seen(n_items), targets, users)
+    return ValidationWindow(split.train, split.history(n_items), split.seen(n_items), targets, users)
 
 
 def _validate(
-    name: str, grid: Sequence[Mapping[str, Any]], window: _Window | None, items: Items, k: int, seed: int
+    name: str, grid: Sequence[Mapping[str, Any]], window: ValidationWindow | None, items: Items, k: int, seed: int
 ) -> tuple[float, ...]:
     """NDCG@k of each row of the grid on the window; empty where there is nothing to choose."""
     if window is None or len(grid) < 2:
@@ -117,5 +130,5 @@ def _validate(
         scorer = build_scorer(name, settings, items=items, seed=seed)
         scorer.fit(window.train, len(items))
         lists = top_lists(scorer, window.user_rows, window.history, k, seen=window.seen)
-        out.append(float(score_lists(lists, window.targets, window.user_rows)[f"ndcg@{k}"].mean()))  # type: ignore[arg-type]
+        out.append(window.ndcg(lists, k))
     return tuple(out)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import polars as pl
 
@@ -13,12 +13,15 @@ from penchant.evaluate.scores import WindowScores
 RECALL_AT = 20  # the cutoff most papers tell; the longest there is where it is not asked for
 
 
-def windows_table(windows: Sequence[WindowScores], config: EvaluateConfig, *, ours: str, clock: Clock) -> pl.DataFrame:
+def windows_table(
+    windows: Sequence[WindowScores], config: EvaluateConfig, *, ours: str, clock: Clock, apart: Collection[str] = ()
+) -> pl.DataFrame:
     """A row a window and method, the latest window first, within a window the best NDCG first.
 
     Args:
         windows: the latest first, the same methods in each.
         ours: the method whose ratio is told.
+        apart: methods that are no peers (ours with a part taken out): never the best other method.
         clock: of the log; without times `from` and `to` are positions in its order.
     Returns:
         window i32 (1 = the latest) · from, to (UTC, whole seconds; f64 where the log has no times) · n_train_events ·
@@ -43,7 +46,7 @@ def windows_table(windows: Sequence[WindowScores], config: EvaluateConfig, *, ou
         for method, scores in window.per_user.items()
     ]
     is_ours = pl.col("method") == ours
-    best = pl.col(leading).filter(~is_ours).max().over("window")
+    best = pl.col(leading).filter(~is_ours & ~pl.col("method").is_in(list(apart))).max().over("window")
     table = (
         pl.DataFrame(rows)
         .with_columns(
@@ -57,8 +60,11 @@ def windows_table(windows: Sequence[WindowScores], config: EvaluateConfig, *, ou
     return table.with_columns(pl.from_epoch(pl.col("from", "to").cast(pl.Int64), time_unit="s"))
 
 
-def best_peer(ranking: pl.DataFrame, *, ours: str, k: int) -> tuple[str | None, float | None]:
-    """The method with the best ndcg@k but ours, and our ratio to it; None without one, no ratio to a score of 0.
+def best_peer(
+    ranking: pl.DataFrame, *, ours: str, k: int, apart: Collection[str] = ()
+) -> tuple[str | None, float | None]:
+    """The method with the best ndcg@k but ours and those `apart`, and our ratio to it; None without one, no ratio to a
+    score of 0.
 
     The best is picked by the very figures it is compared on, so the luck of these users is on its side, not on ours.
 
@@ -66,7 +72,7 @@ def best_peer(ranking: pl.DataFrame, *, ours: str, k: int) -> tuple[str | None, 
     ('b', 1.2)
     """
     metric = f"ndcg@{k}"
-    peers = ranking.filter(pl.col("method") != ours).sort(metric, descending=True, maintain_order=True)
+    peers = ranking.filter(~pl.col("method").is_in([ours, *apart])).sort(metric, descending=True, maintain_order=True)
     if not peers.height:
         return None, None
     name, best = peers["method"][0], peers[metric][0]

@@ -11,7 +11,7 @@ from penchant.recommend.choose import check_method, choose
 from penchant.recommend.past import Past, read_past
 from penchant.recommend.rank import Lesson
 from penchant.recommend.recommender import Recommender, batch_size
-from penchant.recommend.signals import Signals, fit_signals, signal_names
+from penchant.recommend.signals import Signals, check_left_out, fit_signals, signal_names
 from penchant.recommend.windows import Window, past_windows
 
 
@@ -37,7 +37,8 @@ def fit_recommender(
     n_items = len(items)
     text = space.text.values if space.text is not None and space.text.present.any() else None
     has_text = space.text.present if space.text is not None else np.zeros(n_items, np.bool_)
-    check_method(config.method, signal_names(has_text=text is not None))
+    check_left_out(config.leave_out, has_text=text is not None)
+    check_method(config.method, signal_names(has_text=text is not None, leave_out=config.leave_out))
     lessons = []
     for window in past_windows(events, n_items, has_text, config, seed=seed):
         signals = fit_signals(window.before, n_items, text, tree.membership, config, half_lives, seed=seed)

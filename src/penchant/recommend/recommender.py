@@ -21,7 +21,7 @@ from penchant.recommend.diversify import diversify
 from penchant.recommend.explain import attribute, find_evidence
 from penchant.recommend.past import Past, past_of_items
 from penchant.recommend.rank import Ranker, Single, ranker_from_parts
-from penchant.recommend.signals import Signals
+from penchant.recommend.signals import SLOTS, Signals
 from penchant.scorers import top_items
 
 BATCH_BYTES = 256_000_000  # arrays of one batch of users
@@ -98,6 +98,35 @@ class Recommender:
             frames.append(self._list(self.past.take(batch), own, k, seen_too, batch))
         return Recommendations(pl.concat(frames) if frames else _empty())
 
+    def lists(
+        self,
+        user_rows: IntArray,
+        profiles: Profiles,
+        *,
+        k: int = 10,
+        longest: int | None = None,
+        allow_seen: bool | None = None,
+    ) -> IntArray:
+        """The items of `recommend` alone, and what follows them in a longer list.
+
+        A longer list starts with the shorter one, but where its last places are kept for new items (`n_explore`): there
+        the list of k is made for itself, and what else the longer one holds follows it.
+
+        Args:
+            user_rows: (n,) different users. longest: length of the lists, k (the default) or more.
+        Returns:
+            (n, longest) int32 item rows, best first, -1 where fewer exist; the first k are those of `recommend` for k.
+        """
+        width = max(k, longest or k)
+        long = self.recommend(user_rows, profiles, k=width, allow_seen=allow_seen).lists(user_rows, width)
+        if width == k or not self.config.n_explore:
+            return long
+        short = self.recommend(user_rows, profiles, k=k, allow_seen=allow_seen).lists(user_rows, k)
+        again = (long[:, :, None] == short[:, None, :]).any(axis=2)
+        order = np.argsort(again, axis=1, kind="stable")
+        rest = np.take_along_axis(np.where(again, np.int32(-1), long), order, axis=1)
+        return np.hstack([short, rest[:, : width - k]])
+
     def recommend_from_items(
         self, item_rows: IntArray, weights: FloatArray, *, k: int = 10, allow_seen: bool | None = None
     ) -> Recommendations:
@@ -131,7 +160,7 @@ class Recommender:
     def popular(self, k: int = 10) -> Recommendations:
         """The items most users liked in the log's last 30 days: for somebody of whom nothing is known (user_row 0)."""
         _check_k(k)
-        values = self.signals.popularity[[self.signals.popular_names.index(POPULAR_FOR_ALL)]]
+        values = self.signals.popular(POPULAR_FOR_ALL)[None, :]
         top = top_items(np.where(values > 0, values, -np.inf).astype(np.float32), k)
         top = top[top >= 0]
         return Recommendations(
@@ -184,7 +213,7 @@ class Recommender:
         """One batch's lists. `points`: leaf points with user_row = place in the batch."""
         blocked = sp.csr_array(past.touched.shape, dtype=np.float32) if seen_too else past.touched
         alone = isinstance(self.ranker, Single)
-        scores = self.signals.score(past, frozenset({self.ranker.name, "popular"}) if alone else None)
+        scores = self.signals.score(past, frozenset({self.ranker.name}) if alone else None)
         found = self._candidates(past, scores, points, blocked, max(self.config.n_candidates, k))
         ranked = self._rank(scores, found, k)
         order = diversify(ranked, found.item_rows, found.valid, self.fused, self.config.diversity, k)
@@ -211,12 +240,14 @@ class Recommender:
         self, past: Past, scores: dict[str, FloatArray], points: pl.DataFrame | None, blocked: sp.csr_array, n: int
     ) -> Candidates:
         if isinstance(self.ranker, Single):  # nothing else is read, but equal scores go by what all users like
-            rows, valid = pick_candidates(scores, blocked, n)
-            order = np.argsort(-scores["popular"][0][rows], axis=1, kind="stable")
+            liked_by = self.signals.popular("popular")
+            everybody = {"popular": np.broadcast_to(liked_by, next(iter(scores.values())).shape)}
+            rows, valid = pick_candidates({**everybody, **scores}, blocked, n)
+            order = np.argsort(-liked_by[rows], axis=1, kind="stable")
             rows, valid = np.take_along_axis(rows, order, axis=1), np.take_along_axis(valid, order, axis=1)
             return Candidates(rows, valid, np.zeros((*rows.shape, 0), np.float32))
         extra = dict(scores)
-        if points is not None and points.height:
+        if points is not None and points.height and SLOTS not in self.config.leave_out:
             leaves = self.signals.membership.shape[1]
             for layer in range(len(LAYERS)):
                 own = points.filter(pl.col("layer") == layer)
@@ -240,7 +271,7 @@ class Recommender:
             return np.full(found.item_rows.shape, self.signals.names.index(self.ranker.name), np.int32)
         n = len(self.signals.names)
         place = found.features[:, :, n : 2 * n].copy()
-        place[:, :, : len(self.signals.popular_names)] += 0.1
+        place[:, :, : self.signals.n_shared] += 0.1
         return np.asarray(place.argmin(axis=2), np.int32)
 
     def _explore(
@@ -256,7 +287,7 @@ class Recommender:
     ) -> tuple[IntArray, IntArray, FloatArray]:
         """Give the last places to new items near to the user's past, where there are any."""
         n = min(self.config.n_explore, k)
-        users = self.signals.popularity[self.signals.popular_names.index("popular")]
+        users = self.signals.popular("popular")
         kept = rank <= k - n
         new, likeness = near_new_items(past, blocked, (row[kept], items[kept]), users, self.fused, n)
         slot = np.clip(rank - (k - n) - 1, 0, n - 1)

@@ -7,6 +7,7 @@ are no signal, and items are placed in the tree's leaves anew (`place_in_leaves`
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -17,6 +18,7 @@ import scipy.sparse as sp
 from penchant.artefacts import csr_from_arrays, csr_to_arrays
 from penchant.config import RecommendConfig
 from penchant.data import Events, FloatArray, Parts
+from penchant.errors import ConfigError, did_you_mean
 from penchant.recommend.past import Past, in_spans, read_past
 from penchant.scorers import build_scorer, load_scorer
 from penchant.scorers.als import Als
@@ -33,23 +35,47 @@ TREND = ("popular_last_3%", "popular_last_30%")
 LOG_HALF_LIFE = 0.1  # in shares of the log's events
 OWN_HALF_LIVES = {"last20": 20.0, "last5": 5.0}  # in own events
 ITEM_FEATURES = ("item_age", "item_idle", "item_users", "item_trend")
+EASE = ("ease", "ease_decayed", "ease_recent", "ease_recent_decayed")
+INTEREST = ("interest", "interest_short", "interest_all")  # those that read the tree
+LINEAR = ("ease", "ease_recent", "item_knn")  # matrices that a past is multiplied with
+SLOTS = "slots"  # the candidates of a user's layers: no signal, but may be left out as one
 
 
-def signal_names(*, has_text: bool) -> tuple[str, ...]:
-    """All signals in their order: those equal for all users first, the text signals last."""
-    own = ("ease", "ease_decayed", "ease_recent", "ease_recent_decayed", "item_knn", "item_knn_last20",
-           "item_knn_last5", "als", "als_last5", "interest", "interest_short", "interest_all")  # fmt: skip
-    return (*PEER_POPULAR, *POPULAR_SHARES, *own, *(("text", "text_last5") if has_text else ()))
+def signal_names(*, has_text: bool, leave_out: Collection[str] = ()) -> tuple[str, ...]:
+    """All signals in their order: those equal for all users first, the text signals last.
+
+    >>> signal_names(has_text=True, leave_out=("text", "slots"))[-2:]
+    ('interest_all', 'text_last5')
+    """
+    own = (*EASE, "item_knn", "item_knn_last20", "item_knn_last5", "als", "als_last5", *INTEREST)
+    every = (*PEER_POPULAR, *POPULAR_SHARES, *own, *(("text", "text_last5") if has_text else ()))
+    return tuple(name for name in every if name not in leave_out)
+
+
+def check_left_out(names: Collection[str], *, has_text: bool = True) -> None:
+    """Refuse to leave out what does not exist, or every signal there is.
+
+    Raises:
+        ConfigError: names the nearest.
+    """
+    allowed = (*signal_names(has_text=True), SLOTS)
+    for name in names:
+        if name not in allowed:
+            raise ConfigError(f"recommend.leave_out: no signal '{name}'; {did_you_mean(name, allowed)}")
+    if not signal_names(has_text=has_text, leave_out=names):
+        raise ConfigError("recommend.leave_out: no signal would be left; leave at least one")
 
 
 @dataclass(frozen=True)
 class Signals:
-    """All signals at one moment. `names` is the order of `score`; the first `len(popularity)` are equal for all users.
+    """All signals at one moment. `names` is the order of `score`; the first `n_shared` are equal for all users.
 
-    popularity: (n, n_items) · linear: name -> (n_items, n_items) CSR, score = past @ matrix · als: factors ·
-    text: (n_items, d) unit rows or None · membership: (n_items, n_leaves) of `place_in_leaves` · leaf_recent, leaf_all:
-    (n_leaves, n_items) each item's part of its leaf's popularity · item_features: (n_items, 4) as ITEM_FEATURES ·
-    half_lives: in days, for the signals interest and interest_short.
+    left_out: names that are not among `names`, see `RecommendConfig.leave_out` · popularity: (n, n_items), all of them:
+    those left out still order equal scores and describe items · linear: name -> (n_items, n_items) CSR, score = past @
+    matrix (of EASE only what a name reads) · als: factors · text: (n_items, d) unit rows or None · membership:
+    (n_items, n_leaves) of `place_in_leaves` · leaf_recent, leaf_all: (n_leaves, n_items) each item's part of its leaf's
+    popularity · item_features: (n_items, 4) as ITEM_FEATURES · half_lives: in days, for the signals interest and
+    interest_short.
     """
 
     popular_names: tuple[str, ...]
@@ -63,6 +89,7 @@ class Signals:
     item_features: FloatArray
     half_lives: tuple[float, float]
     notes: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     @property
     def n_items(self) -> int:
@@ -70,7 +97,15 @@ class Signals:
 
     @property
     def names(self) -> tuple[str, ...]:
-        return signal_names(has_text=self.text is not None)
+        return signal_names(has_text=self.text is not None, leave_out=self.left_out)
+
+    @property
+    def n_shared(self) -> int:
+        return sum(name in self.popular_names for name in self.names)
+
+    def popular(self, name: str) -> FloatArray:
+        """(n_items,) one of `popular_names`, also where it is left out as a signal."""
+        return np.asarray(self.popularity[self.popular_names.index(name)])
 
     def score(self, past: Past, wanted: frozenset[str] | None = None) -> dict[str, FloatArray]:
         """Score all items for all users of `past`.
@@ -90,7 +125,7 @@ class Signals:
             if wanted is not None and name not in wanted:
                 continue
             if name in self.popular_names:
-                out[name] = np.broadcast_to(self.popularity[self.popular_names.index(name)], shape)
+                out[name] = np.broadcast_to(self.popular(name), shape)
             elif name == "als":
                 out[name] = self.als.score(np.arange(past.n_users, dtype=np.int32), past.matrix())
             elif name == "als_last5":
@@ -101,7 +136,7 @@ class Signals:
             elif name.startswith("interest"):
                 out[name] = self._interest(past, name)
             else:
-                base, how = _split_name(name, tuple(self.linear))
+                base, how = _split_name(name, LINEAR)
                 out[name] = np.asarray((decayed[how] @ self.linear[base]).toarray(), np.float32)
         return out
 
@@ -134,6 +169,7 @@ class Signals:
             "linear": list(self.linear),
             "half_lives": list(self.half_lives),
             "notes": list(self.notes),
+            "left_out": list(self.left_out),
         }
         return {"signals": Parts(config, arrays), "als": self.als.to_parts()}
 
@@ -154,6 +190,7 @@ class Signals:
             item_features=a["item_features"],
             half_lives=(float(c["half_lives"][0]), float(c["half_lives"][1])),
             notes=tuple(c["notes"]),
+            left_out=tuple(c.get("left_out", ())),
         )
 
 
@@ -167,7 +204,11 @@ def fit_signals(
     *,
     seed: int,
 ) -> Signals:
-    """Fit every signal on `events` alone. Cost: two EASE solves (items cubed, capped), one item-kNN, one ALS."""
+    """Fit every signal on `events` alone. Cost: two EASE solves (items cubed, capped), one item-kNN, one ALS.
+
+    What only signals in `config.leave_out` would read of EASE is not solved.
+    """
+    names = signal_names(has_text=text is not None, leave_out=config.leave_out)
     liked = events.positive()
     popularity: dict[str, FloatArray] = {}
     for name in PEER_POPULAR:
@@ -176,16 +217,23 @@ def fit_signals(
         popularity[name] = scorer.score(np.zeros(1, np.int32), sp.csr_array((1, n_items)))[0].copy()
     for name, share in POPULAR_SHARES.items():
         popularity[name] = _popular_last(liked, n_items, share)
-    ease = Ease(max_items=config.ease_max_items)
-    ease.fit(events, n_items)
-    recent_ease = _recent_ease(liked, n_items, config)
+    linear: dict[str, sp.csr_array] = {}
+    notes: tuple[str, ...] = ()
+    read = {_split_name(name, LINEAR)[0] for name in names if name in EASE}
+    if "ease" in read:
+        ease = Ease(max_items=config.ease_max_items)
+        ease.fit(events, n_items)
+        linear["ease"], notes = _prune(ease, config), ease.notes
+    if "ease_recent" in read:
+        ease = _recent_ease(liked, n_items, config)
+        linear["ease_recent"], notes = _prune(ease, config), notes or ease.notes
     knn = ItemKnn()
     knn.fit(events, n_items)
     als = build_scorer("als", seed=seed)
     als.fit(events, n_items)
     assert isinstance(als, Als)
     placed = place_in_leaves(membership, als.item_factors, text)
-    linear = {"ease": _prune(ease, config), "ease_recent": _prune(recent_ease, config), "item_knn": knn.neighbours}
+    linear["item_knn"] = knn.neighbours
     return Signals(
         popular_names=tuple(popularity),
         popularity=np.stack(list(popularity.values())).astype(np.float32),
@@ -197,7 +245,8 @@ def fit_signals(
         leaf_all=_leaf_parts(placed, popularity["popular"]),
         item_features=_item_features(events, liked, n_items, popularity),
         half_lives=half_lives,
-        notes=ease.notes,
+        notes=notes,
+        left_out=config.leave_out,
     )
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from penchant.data import FloatArray, IntArray
-from penchant.protocols import Scorer
+from penchant.protocols import Ranks
 
 BATCH_BYTES = 32_000_000  # scores of one batch of users; their 64-bit keys take up to ten times as much beside them
 
@@ -45,7 +45,7 @@ def top_items(scores: FloatArray, k: int, seen: sp.csr_array | None = None) -> I
 
 
 def top_lists(
-    scorer: Scorer,
+    scorer: Ranks,
     user_rows: IntArray,
     history: sp.csr_array,
     k: int,
