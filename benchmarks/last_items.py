@@ -1,4 +1,7 @@
-"""The last liked item of every user, as a question: the split "last one out" of several benchmarks."""
+"""The last liked item of every user, as a question: the split "last one out" of representations.py and transfer.py.
+
+sasrec.py has the protocol of its peers instead: every user with two or more, targets that can be found.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +30,6 @@ def last_items(events: Events, n_items: int) -> tuple[sp.csr_array, IntArray]:
 
 def without(events: Events, targets: sp.csr_array) -> Events:
     """The events but those on a user's target: repeats of it leave the past too, or it would be known."""
-    asked: np.ndarray[Any, Any] = np.full(events.n_users, -1, np.int64)
+    asked: np.ndarray[Any, Any] = np.full(events.n_users, -2, np.int64)  # -1 is an event without an item
     asked[np.flatnonzero(np.diff(targets.indptr))] = targets.indices
     return events.take(events.item_row != asked[events.user_row])

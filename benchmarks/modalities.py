@@ -37,7 +37,7 @@ from penchant.io.world import World, make_world
 from penchant.io.world.truth import score_leaves
 from penchant.protocols import FloatArray
 from penchant.represent import represent
-from penchant.represent.held_out import hold_out, ndcg
+from penchant.represent.held_out import hold_out_late, ndcg
 from penchant.represent.history import latest_liked
 from real_logs import LOGS
 
@@ -127,7 +127,7 @@ def real(name: str, data: Path) -> None:
     settings["encode"] = {**settings.get("encode", {}), "method": "tfidf"}
     base = build_config(settings)
     log = read_log(*(data / name / f"{part}.parquet" for part in ("events", "items")), config=base.io)
-    held = hold_out(log.events.positive(), 0.1, len(log.items), seed=1)
+    held = hold_out_late(log.events.positive(), 0.1, len(log.items), seed=1)
     if held is None:
         raise SystemExit(f"{name}: no likes to hold out")
     text = encode_items(log.items, make_encoder(base.encode, RUN, seed=0), base.encode, RUN)

@@ -1,6 +1,7 @@
 """Every representation on real logs and the made-up market: time split, and each user's last item out.
 
     python benchmarks/representations.py --data DIR [--logs ml_1m,online_retail,...] [--methods a,b] [--keep DIR]
+        [--choose-on everyone]
 
 DIR holds one folder a log with events.parquet and items.parquet (see real_logs.py for how each is read); "market" is
 the made-up one. Users' items are ranked by a plain dot product over the whole catalogue, items already acted on left
@@ -21,7 +22,7 @@ from last_items import last_items, without
 from penchant.comparison.bench import Bench, make_bench
 from penchant.comparison.jobs import POPULARITY
 from penchant.comparison.runner import Job, run_jobs
-from penchant.config import RunOptions, build_config
+from penchant.config import Config, RunOptions, build_config
 from penchant.data import Log
 from penchant.io import read_log
 from penchant.io.world import make_world
@@ -39,6 +40,7 @@ def main() -> None:
     ask.add_argument("--methods", default=",".join((*POPULARITY, *METHODS)))
     ask.add_argument("--splits", default="time,last")
     ask.add_argument("--keep", type=Path, help="folder for results, to be taken up again")
+    ask.add_argument("--choose-on", choices=("late", "everyone"), help="represent.neural.choose_on")
     ask.add_argument("--minutes", type=float, default=600, help="stop after this long")
     asked = ask.parse_args()
     if asked.data is None and asked.logs != "market":
@@ -50,7 +52,7 @@ def main() -> None:
         keep.mkdir(parents=True, exist_ok=True)
         run = RunOptions(progress=True, cache_dir=keep / "texts")
         for name in asked.logs.split(","):
-            log, config = read(name, asked.data)
+            log, config = read(name, asked.data, asked.choose_on)
             bench = make_bench(log, {}, config, run)
             for split in asked.splits.split(","):
                 judged = bench if split == "time" else last_one_out(bench, log)
@@ -60,14 +62,15 @@ def main() -> None:
                 print(table(results, len(judged.train)))
 
 
-def read(name: str, data: Path | None) -> tuple[Log, object]:
+def read(name: str, data: Path | None, choose_on: str | None) -> tuple[Log, Config]:
     """A log and its settings."""
+    chosen = {} if choose_on is None else {"represent": {"neural": {"choose_on": choose_on}}}
     if name == "market":
-        config = build_config({})
+        config = build_config(chosen)
         world = make_world(n_users=2000, seed=10)
         return read_log(world.events, world.items, config=config.io), config
     assert data is not None
-    config = build_config(LOGS[name])
+    config = build_config({**LOGS[name], **chosen})
     return read_log(*(data / name / f"{part}.parquet" for part in ("events", "items")), config=config.io), config
 
 

@@ -97,7 +97,7 @@ def files(data: Path, name: str) -> tuple[Path, Path]:
 def make_case(events: Events, n_items: int, share: float, draw: int) -> dict[str, Any]:
     """The events to train on, the history of those tested, and their last liked items.
 
-    As in `penchant.represent.held_out`, repeats of the item asked for leave the past too.
+    Repeats of the item asked for leave the past too.
     """
     targets, users = last_items(events, n_items)
     history = without(events.positive(), targets)

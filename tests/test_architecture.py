@@ -26,29 +26,37 @@ def _module_name(file: Path) -> str:
 MODULES = {_module_name(f): f for f in sorted(SOURCE.rglob("*.py"))}
 
 
-def _imports(file: Path, *, at_import_time: bool) -> set[str]:
-    """Penchant modules that a file imports; those under TYPE_CHECKING or inside functions only when asked for."""
-    found: set[str] = set()
-    tree = ast.parse(file.read_text(encoding="utf-8"))
+def _imports(module: str, code: str) -> set[str]:
+    """Penchant modules that a module imports, wherever in its code, with the packages that are loaded on the way.
 
-    def visit(nodes: list[ast.stmt]) -> None:
-        for node in nodes:
-            if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
-                continue
-            if isinstance(node, ast.Import):
-                found.update(a.name for a in node.names if a.name.startswith("penchant"))
-            elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("penchant"):
-                for alias in node.names:
-                    inner = f"{node.module}.{alias.name}"
-                    found.add(inner if inner in MODULES else str(node.module))
-            elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and at_import_time:
-                continue
-            else:
-                for field in ("body", "orelse", "finalbody"):
-                    visit([n for n in getattr(node, field, []) if isinstance(n, ast.stmt)])
+    Not counted: what only a type checker reads, and the module's own packages, which are there before it.
+    """
+    tree = ast.parse(code)
+    for_types = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+        for statement in node.body
+        for inner in ast.walk(statement)
+    }
+    named: set[str] = set()
+    for node in ast.walk(tree):
+        if id(node) in for_types:
+            continue
+        if isinstance(node, ast.Import):
+            named.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{module}: a relative import; name the module in full"
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                named.add(inner if inner in MODULES else str(node.module))
+    found = {".".join(name.split(".")[: n + 1]) for name in named for n in range(1, name.count(".") + 1)}
+    own = {".".join(module.split(".")[: n + 1]) for n in range(module.count(".") + 1)}
+    return {name for name in found & set(MODULES) if name in named or name not in own} - {module}
 
-    visit(tree.body)
-    return found & set(MODULES)
+
+def _graph() -> dict[str, set[str]]:
+    return {module: _imports(module, file.read_text(encoding="utf-8")) for module, file in MODULES.items()}
 
 
 def _area(module: str) -> str:
@@ -61,9 +69,9 @@ def test_a_stage_imports_only_the_foundation_and_itself(stage: str) -> None:
     allowed = {stage, *FOUNDATION}
     wrong = {
         f"{module} -> {target}"
-        for module, file in MODULES.items()
+        for module, targets in _graph().items()
         if _area(module) == stage
-        for target in _imports(file, at_import_time=False)
+        for target in targets
         if _area(target) not in allowed
     }
     assert not wrong
@@ -72,21 +80,42 @@ def test_a_stage_imports_only_the_foundation_and_itself(stage: str) -> None:
 def test_the_foundation_imports_no_stage() -> None:
     wrong = {
         f"{module} -> {target}"
-        for module, file in MODULES.items()
+        for module, targets in _graph().items()
         if _area(module) in FOUNDATION
-        for target in _imports(file, at_import_time=False)
+        for target in targets
         if _area(target) not in FOUNDATION
     }
     assert not wrong
 
 
-def test_there_are_no_import_cycles() -> None:
-    graph = {m: _imports(f, at_import_time=False) - {m} for m, f in MODULES.items()}
-    # A package and its own modules count as one place: `from penchant.io import x` inside io is no cycle of the house.
+def _cycle(graph: dict[str, set[str]]) -> str:
     try:
         list(TopologicalSorter(graph).static_order())
     except CycleError as error:
-        pytest.fail(" -> ".join(error.args[1]))
+        return " -> ".join(error.args[1])
+    return ""
+
+
+def test_there_are_no_import_cycles() -> None:
+    assert not _cycle(_graph())
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from penchant.io import read_log",
+        "import penchant.io.read",
+        "def f():\n    from penchant.io import read",
+        "try:\n    import x\nexcept ImportError:\n    import penchant.io.read",
+        "if TYPE_CHECKING:\n    import x\nelse:\n    import penchant.io.read",
+    ],
+)
+def test_a_cycle_is_found_wherever_the_import_stands(code: str) -> None:
+    graph = _graph()
+    assert "penchant.errors" in graph["penchant.io.read"] | graph["penchant.io"]
+    assert _cycle(graph | {"penchant.errors": _imports("penchant.errors", code)})
+    unseen = "if TYPE_CHECKING:\n    import penchant.io.read"
+    assert not _cycle(graph | {"penchant.errors": _imports("penchant.errors", unseen)})
 
 
 def test_importing_penchant_loads_nothing_heavy() -> None:

@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ torch = pytest.importorskip("torch")
 from penchant.config import NeuralConfig, RunOptions  # noqa: E402
 from penchant.data import Events  # noqa: E402
 from penchant.errors import ConfigError, ModelError, OutputError  # noqa: E402
-from penchant.represent.held_out import hold_out, ndcg  # noqa: E402
+from penchant.represent.held_out import hold_out, hold_out_late, ndcg, user_ndcg  # noqa: E402
 from penchant.represent.softmax_loss import sampled_softmax_loss, softmax_loss  # noqa: E402
 from penchant.represent.training import (  # noqa: E402
     Batch,
@@ -224,9 +225,9 @@ def test_a_sampled_softmax_over_every_item_is_the_whole_one() -> None:
     torch.testing.assert_close(sampled, softmax_loss(hidden, items, torch.arange(6), target))
 
 
-def test_held_out_targets_are_later_known_and_new() -> None:
+def test_late_targets_are_later_known_and_new() -> None:
     log = market(n_users=300)
-    held = hold_out(log.positive(), 0.2, N_ITEMS, seed=0)
+    held = hold_out_late(log.positive(), 0.2, N_ITEMS, seed=0)
     assert held is not None
     cut = held.train.end
     pairs = set(zip(held.history.user_row.tolist(), held.history.item_row.tolist(), strict=True))
@@ -240,16 +241,42 @@ def test_held_out_targets_are_later_known_and_new() -> None:
         assert len(own) - (held.history.user_row == user).sum() <= len(own) // 2
 
 
-def test_where_few_users_act_late_every_users_last_event_is_held_out() -> None:
-    users = np.repeat(np.arange(12), 4)  # one user after the other: only the last ones act after any cut
+@pytest.mark.parametrize("choose_on", ["everyone", "late"])
+def test_late_users_are_asked_with_everybody_elses_last_event(choose_on: Literal["late", "everyone"]) -> None:
+    """One user after the other: only the last ones act after the cut (at the eleventh user's last event), too few."""
+    users = np.repeat(np.arange(12), 4)
     items = np.tile(np.arange(4), 12)
     items[:2] = [3, 0]  # known to the training part by the first user, who has it twice
     items[3] = 1
-    held = hold_out(events_of(users, items).positive(), 0.1, 4, seed=0, least_users=12)
+    items[-2:] = [2, 1]  # the last user has two late events that are asked for
+    held = hold_out(events_of(users, items).positive(), 0.1, 4, seed=0, choose_on=choose_on, least_users=12)
     assert held is not None
-    assert held.users.tolist() == list(range(12))
-    assert held.targets.tolist() == [[1, -1, -1], *[[3, -1, -1]] * 11]
-    assert len(held.train) == len(held.history) == 36
+    assert held.users.tolist() == held.owners.tolist() == list(range(12))
+    assert held.targets.tolist() == [[1, -1, -1], *[[3, -1, -1]] * 10, [-1, 2, -1]]  # item 1 was had before
+    assert held.train.user_row.tolist() == np.repeat(np.arange(11), 3).tolist()  # before the cut, nothing asked for
+    assert held.history.n_by_user.tolist() == [*[3] * 11, 2]
+
+
+def test_enough_late_users_are_asked_alone_unless_everyone_is_to_be() -> None:
+    log = market(n_users=800).positive()
+    late, everyone = (hold_out(log, 0.3, N_ITEMS, seed=0, choose_on=way) for way in ("late", "everyone"))
+    alone = hold_out_late(log, 0.3, N_ITEMS, seed=0)
+    assert late is not None
+    assert alone is not None
+    assert everyone is not None
+    assert 300 <= late.n_owners == alone.n_owners < everyone.n_owners
+    assert np.array_equal(late.targets, alone.targets)
+    assert set(late.owners.tolist()) <= set(everyone.owners.tolist())
+
+
+def test_one_question_each_where_turns_would_ask_fewer_users() -> None:
+    """Item 17 is known by a late event of the first user alone, which asking by turns keeps back."""
+    users = np.concatenate([np.zeros(20), np.repeat(np.arange(1, 6), 2)])
+    items = np.concatenate([np.arange(20), np.tile([0, 17], 5)])
+    held = hold_out(events_of(users, items).positive(), 0.1, 20, seed=0)
+    assert held is not None
+    assert held.owners.tolist() == [1, 2, 3, 4, 5]
+    assert held.targets.tolist() == [[17, -1, -1]] * 5
 
 
 def test_where_users_are_few_each_late_event_is_asked_from_what_came_before_it() -> None:
@@ -267,6 +294,22 @@ def test_where_users_are_few_each_late_event_is_asked_from_what_came_before_it()
         assert past == [i for i, u in zip(items, users, strict=True) if u == owner and i < target]
 
 
+def test_a_user_who_is_asked_often_counts_once_and_from_the_latest_past() -> None:
+    """One user is asked ten times, each time from at most 500 of 540 to 549 events before; the other twice."""
+    users = np.concatenate([np.zeros(12), np.ones(550)])
+    items = np.concatenate([np.arange(540, 550), [0, 1], np.arange(550)])
+    held = hold_out(events_of(users, items).positive(), 0.1, 550, seed=0)
+    assert held is not None
+    assert held.owners.tolist() == [0] * 2 + [1] * 10
+    assert np.bincount(held.history.user_row).tolist() == [10, 11] + [500] * 10
+    right = np.ones((12, 550), np.float32)
+    right[np.arange(12), held.targets[:, 0]] = 2 * (held.owners == 0)  # right on the first user alone
+    scores = user_ndcg(held, lambda rows: right[rows])
+    assert scores[0] == 1
+    assert scores[1] < 1
+    assert ndcg(held, lambda rows: right[rows]) == pytest.approx(scores.mean())
+
+
 def test_nothing_is_held_out_of_a_log_without_a_past() -> None:
     one = events_of(np.zeros(1), np.zeros(1))
     assert hold_out(one.positive(), 0.1, N_ITEMS, seed=0) is None
@@ -277,10 +320,10 @@ def test_nothing_is_held_out_of_a_log_without_a_past() -> None:
 def test_ndcg_by_hand() -> None:
     """One user, target first: 1; another's target third after the own past is out: 1 / log2(4)."""
     log = events_of(np.array([0, 1, 0, 1]), np.array([0, 1, 2, 3]))
-    held = hold_out(log.positive(), 0.5, 5, seed=0)
+    held = hold_out_late(log.positive(), 0.5, 5, seed=0)
     assert held is None  # items 2 and 3 are not known before the cut
     log = events_of(np.array([2, 2, 0, 1, 0, 1]), np.array([2, 3, 0, 1, 2, 3]))
-    held = hold_out(log.positive(), 0.34, 5, seed=0)
+    held = hold_out_late(log.positive(), 0.34, 5, seed=0)
     assert held is not None
     scores = np.array([[9, 1, 5, 2, 0], [5, 9, 4, 3, 0]], np.float32)
     assert ndcg(held, lambda users: scores[users]) == pytest.approx((1 + 1 / np.log2(4)) / 2)

@@ -123,11 +123,11 @@ def test_a_start_is_left_where_another_is_better(
 
     def each(lesson: Lesson, held: HeldOut, max_length: int) -> Callable[[object], np.ndarray]:
         gain = anew if lesson.start is None else whole if lesson.kept == 1 else 0.0
-        user = np.unique(held.owners, return_inverse=True)[1]  # alike in all questions to one user
-        n = 2 * ((user.max() + 1) // 2)
+        n = held.n_owners // 2 * 2
+        user = np.arange(held.n_owners)
         sign = 0 if gain == 0 else -1 if lesson.start is not None else 1
-        scores = gain + sign * 0.05 * np.sqrt(n) * np.where(user < n // 2, 1, -1)
-        return lambda network: scores
+        off = np.where(user < n, 0.05 * np.sqrt(held.n_owners - 1) * np.where(user % 2, 1, -1), 0)
+        return lambda network: gain + sign * off
 
     monkeypatch.setattr(sequence_training, "_each", each)
     learned, log = source("gru"), circle(3, 3, 12)
@@ -137,6 +137,42 @@ def test_a_start_is_left_where_another_is_better(
     assert made.facts["begun"] == taken
     assert (f"begun {taken}: better" in made.name) == (taken != "elsewhere in part")
     assert np.array_equal(made.item_vectors, alone.item_vectors) == (taken == "anew")
+
+
+def test_without_held_out_events_the_start_is_the_one_taken_in_doubt(learned: SequenceMethod) -> None:
+    """One user, each item once: nothing can be asked for, so a fifth of the source learns on for all rounds."""
+    alone = circle(3, 3, 1, length=6)
+    made = moved(learned, alone, n_epochs=1)
+    assert made.facts["chosen_by"] == "n_epochs (too few events to validate on)"
+    source_of, fresh = weights(learned), make_representation(learned.method, settings(n_epochs=1), RUN, seed=1)
+    fresh.fit(alone, items_of(3 + N_STATIONS), station_texts(3, 1))
+    assert isinstance(fresh, SequenceMethod)
+    start = np.concatenate([w.ravel() for n, w in source_of.items() if n.startswith("weights.")])
+    away = {
+        name: np.abs(
+            np.concatenate([w.ravel() for n, w in weights(m).items() if n.startswith("weights.")]) - start
+        ).mean()
+        for name, m in (("moved", made), ("fresh", fresh))
+    }
+    assert 0.5 * away["fresh"] < away["moved"] < 0.95 * away["fresh"]
+
+
+def test_a_part_of_the_weights_is_carried_over() -> None:
+    """w = .8 fresh + .2 of the source's, but for what actions mean."""
+    learned, network = source("gru"), {}
+    start = moved(learned, circle(3, 3, 4), fine_tune="nothing")._start
+    for kept in (0.0, 0.2, 1.0):
+        lesson = Lesson(
+            "gru", circle(3, 3, 4), 3 + N_STATIONS, np.eye(13, 12, dtype=np.float32), learned._actions, True,
+            start, None, "all", kept,
+        )  # fmt: skip
+        torch.manual_seed(0)
+        network[kept] = sequence_training._task(lesson, lesson.liked, settings().neural, None).build().sequence
+    fresh, part, whole = (n.state_dict() for n in network.values())
+    for name in fresh:
+        if name != "action.weight":
+            torch.testing.assert_close(part[name], 0.8 * fresh[name] + 0.2 * whole[name])
+    assert any(not torch.equal(fresh[name], whole[name]) for name in fresh)
 
 
 def weights(made: SequenceMethod) -> Mapping[str, np.ndarray]:

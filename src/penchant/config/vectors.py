@@ -119,6 +119,11 @@ class NeuralConfig(Section):
     n_epochs: int = Field(40, ge=1, description="rounds over the data, at most")
     patience: int = Field(4, ge=1, description="rounds without a better validation score before training stops")
     validation_share: float = Field(0.1, gt=0, le=0.5, description="latest events, by which the round is chosen")
+    choose_on: Literal["late", "everyone"] = Field(
+        "late",
+        description="whose last events choose the round: users who act late (where there are 300), or with them "
+        "everybody else: better at each user's very next item, in about three times the time",
+    )
     batch_size: int = Field(128, ge=1, description="users in a batch")
     n_windows: int = Field(32, ge=1, description="histories of up to max_length events in a sequence model's batch")
     learning_rate: float = Field(1e-3, gt=0)

@@ -65,7 +65,7 @@ class AutoencoderMethod:
         if not enough.any():
             return
         self._importance, earlier = self._item_importance(liked, enough), None
-        held = hold_out(liked, neural.validation_share, len(items), seed=self._seed)
+        held = hold_out(liked, neural.validation_share, len(items), seed=self._seed, choose_on=neural.choose_on)
         if held is not None:
             importance = self._item_importance(held.train, enough)
             earlier = (self._bag(held.train, importance), held, self._bag(held.history, importance))

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from penchant.config import RepresentConfig
 from penchant.data import Events, FloatArray, IntArray, Vectors
-from penchant.represent.held_out import HeldOut, hold_out
+from penchant.represent.held_out import HeldOut, hold_out_late
 from penchant.represent.history import latest_liked
 from penchant.threads import one_thread
 
@@ -96,8 +96,7 @@ def learn_weights(
 
     Cost: one more fit of the behaviour vectors; beside it, 10 exchanges for each of at most 9,000 events.
     """
-    # 0: whatever few users act late, weights are learned on what came after what they are learned from
-    held = hold_out(events.positive(), WINDOW_SHARE, n_items, seed=seed, least_users=0)
+    held = hold_out_late(events.positive(), WINDOW_SHARE, n_items, seed=seed)
     if held is None or (held.targets >= 0).sum() < MIN_TARGETS:
         return LearnedWeights({}, {}, {}, 0 if held is None else int((held.targets >= 0).sum()))
     # all actions of the past, not only the likes; the window starts after the last like of `train`

@@ -91,7 +91,9 @@ class GraphMethod:
         if liked.n_by_user.max(initial=0) < 2:
             return
         graph = build_graph(edge_weights(liked, events, n_items), like)
-        held = hold_out(events.positive(), neural.validation_share, n_items, seed=self._seed)
+        held = hold_out(
+            events.positive(), neural.validation_share, n_items, seed=self._seed, choose_on=neural.choose_on
+        )
         trained = train(
             self._task(graph, None),
             self._choosing(held, like, n_items) if held is not None else None,

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.stats import sem
 
 from penchant.artefacts import fingerprint
 from penchant.config import NeuralConfig, RunOptions
@@ -61,7 +62,8 @@ class Lesson:
 
     method: a key of `sequence_networks.BODIES`. text: (n_items, m) as the network reads it, or None. actions: names in
     the order of their rows, from 1. start: where it begins, or None; alike: of `Start.alike`. fine_tune: what of
-    `start` learns on. kept: part of the network's weights that is carried over, the rest is fresh.
+    `start` learns on. kept: part of the network's weights that is carried over, the rest is fresh; what actions and
+    texts mean, and items with nearly the same text, come whole.
     """
 
     method: str
@@ -105,9 +107,12 @@ def _train(lesson: Lesson, neural: NeuralConfig, run: RunOptions, seed: int) -> 
         return untrained(whole, run, seed=seed, why=why)
     if not has_pairs:
         return None
-    held = hold_out(liked, neural.validation_share, lesson.n_items, seed=seed)
-    if start is not None and held is not None and lesson.fine_tune == "all":
-        return _better_start(lesson, neural, run, held, seed)
+    held = hold_out(liked, neural.validation_share, lesson.n_items, seed=seed, choose_on=neural.choose_on)
+    if start is not None and lesson.fine_tune == "all":
+        if held is not None:
+            return _better_start(lesson, neural, run, held, seed)
+        lesson = replace(lesson, kept=KEPT_IN_PART)  # nothing to choose by: the start that is taken in doubt
+        whole = _task(lesson, liked, neural, None)
     choosing = _task(lesson, held.train, neural, held) if held is not None else None
     return train(whole, choosing, neural, run, seed=seed, name=lesson.method, data=_data(lesson))
 
@@ -121,13 +126,13 @@ def _better_start(lesson: Lesson, neural: NeuralConfig, run: RunOptions, held: H
     once = neural.model_copy(update={"refit": False})
     found, each, best = [], [], 0
     for begun in starts:
-        whole, choosing = _task(begun, begun.liked, neural, None), _task(begun, held.train, neural, held)
-        trained = train(whole, choosing, once, run, seed=seed, name=lesson.method, data=_data(begun))
+        choosing = _task(begun, held.train, neural, held)
+        trained = train(choosing, choosing, once, run, seed=seed, name=lesson.method, data=_data(begun))
         with inference(trained.network, pick_device(run.device)):
-            each.append(_by_user(_each(begun, held, neural.max_length)(trained.network), held.owners))
+            each.append(_each(begun, held, neural.max_length)(trained.network))
         found.append(trained)
         ahead = each[-1] - each[best]
-        if ahead.mean() > ahead.std() / np.sqrt(len(ahead)):
+        if len(ahead) > 1 and ahead.mean() > sem(ahead):
             best = len(found) - 1
     kept = starts[best]
     scores = dict(zip(STARTS, (float(e.mean()) for e in each), strict=True))
@@ -147,12 +152,6 @@ def _better_start(lesson: Lesson, neural: NeuralConfig, run: RunOptions, held: H
         data=_data(kept),
     )
     return Trained(again.network, {**facts, "loss_by_round": again.facts["loss_by_round"]})
-
-
-def _by_user(scores: npt.NDArray[np.float64], owners: IntArray) -> npt.NDArray[np.float64]:
-    """Mean score of each user: what the questions to one user say is not independent."""
-    user, n = np.unique(owners, return_inverse=True, return_counts=True)[1:]
-    return np.asarray(np.bincount(user, scores) / n, np.float64)
 
 
 def _data(lesson: Lesson) -> str:

@@ -2,7 +2,7 @@
 
 A method describes what to train as a `Task`; `train` does the rest:
 
-1. choose the number of rounds: train on the log before its last `validation_share`, score after every round, stop
+1. choose the number of rounds: train on what `held_out.hold_out` leaves of the log, score after every round, stop
    after `patience` rounds without a better score;
 2. train a fresh network on the whole log for that many rounds (`refit`), so that the latest events shape the vectors
    too; without `refit` the weights of the best round are the result, in half the time.

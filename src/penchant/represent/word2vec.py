@@ -102,7 +102,13 @@ class ItemToVec:
 
     def _choose(self, liked: Events, n_items: int) -> tuple[Reading, dict[str, Any]]:
         """The reading with the best NDCG@10 on the latest events; the default where there are too few."""
-        held = hold_out(liked, self._config.neural.validation_share, n_items, seed=self._seed)
+        held = hold_out(
+            liked,
+            self._config.neural.validation_share,
+            n_items,
+            seed=self._seed,
+            choose_on=self._config.neural.choose_on,
+        )
         learned = None
         if held is not None:
             earlier = latest_liked(held.train, self._config.max_history)
