@@ -295,7 +295,7 @@ class Recommender:
         n = min(self.config.n_explore, k)
         users = self.signals.popular("popular")
         kept = rank <= k - n
-        new, likeness = near_new_items(past, blocked, (row[kept], items[kept]), users, self.fused, n)
+        new, likeness = near_new_items(past, blocked, (row, items), users, self.fused, n)
         slot = np.clip(rank - (k - n) - 1, 0, n - 1)
         at = np.flatnonzero(~kept & (new[row, slot] >= 0))
         items, source, score = items.copy(), source.copy(), score.copy()
