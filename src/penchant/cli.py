@@ -210,18 +210,34 @@ def recommend(
     ] = None,
     k: Annotated[int, typer.Option("-k", min=1, max=1000, help="items per user")] = 10,
     language: Annotated[str, typer.Option("--language", metavar="en|zh", help="of the reasons")] = "en",
+    only: Annotated[Path | None, typer.Option("--only", metavar="FILE", help="item ids that may be listed")] = None,
+    without: Annotated[Path | None, typer.Option("--without", metavar="FILE", help="item ids that may not")] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option("--where", metavar="CONDITION", help="on a catalogue column: 'price<20', 'categories=a|b'"),
+    ] = None,
+    why: Annotated[bool, typer.Option("--why", help="what speaks for each item, in shares of its score")] = False,
     out: OutFile = None,
     json: Json = False,
 ) -> None:
     """Recommend unseen items, each with the interest and the past events that brought it."""
     from penchant import show
-    from penchant.io import read_user_ids
+    from penchant.io import read_ids
 
     if user is not None and users is not None:
         raise ConfigError("recommend: give USER or --users, not both")
     loaded = _load(model)
-    asked = [user] if user is not None else read_user_ids(users) if users is not None else None
-    table = loaded.recommend(asked, k, language=choice("--language", language, ("en", "zh")))
+    asked = [user] if user is not None else read_ids(users) if users is not None else None
+    said = choice("--language", language, ("en", "zh"))
+    table = loaded.recommend(
+        asked,
+        k,
+        language=said,
+        only=read_ids(only, "item") if only is not None else None,
+        without=read_ids(without, "item") if without is not None else (),
+        where=where or (),
+        why=why,
+    )
     unknown = int((loaded.user_rows(asked) < 0).sum()) if asked is not None else 0
     if unknown:
         show.warn(f"{unknown:,} of {len(asked or []):,} users are unknown to this model: they get what is popular now")
@@ -230,7 +246,7 @@ def recommend(
     elif json:
         show.facts(table.to_dicts())
     else:
-        show.recommendations(table, loaded)
+        show.recommendations(table, loaded, said)
 
 
 @app.command()

@@ -30,6 +30,7 @@ from penchant.data import (
 )
 from penchant.encode import encoder_from_parts
 from penchant.errors import ConfigError, ModelError, NotFoundError, did_you_mean
+from penchant.filters import ItemFilter
 from penchant.interests.forecast import Forecast
 from penchant.interests.tree import assign_by_text, tree_from_parts, tree_to_parts
 from penchant.protocols import Encoder, Representation
@@ -135,10 +136,25 @@ class Model:
         return UserProfile(str(user_id), name, points or ())
 
     def recommend(
-        self, user_ids: Sequence[str] | None = None, k: int = 10, *, language: Literal["en", "zh"] = "en"
+        self,
+        user_ids: Sequence[str] | None = None,
+        k: int = 10,
+        *,
+        language: Literal["en", "zh"] = "en",
+        only: Sequence[str] | None = None,
+        without: Sequence[str] = (),
+        where: Sequence[str] = (),
+        why: bool = False,
     ) -> pl.DataFrame:
         """Recommend k unseen items to each user (default: every user of the log).
 
+        Args:
+            only, without: item ids that may be listed, or may not. where: conditions on columns of the catalogue that
+                all must hold, e.g. `["price<20", "categories=Drama|Comedy"]` (`penchant.filters.ItemFilter`). Lists
+                are filled from what is left.
+            why: add what speaks for each item: columns `why_interests`, `why_together`, `why_factors`, `why_texts`,
+                `why_popularity`, `why_item`, `why_user`, shares of the score whose absolute values sum to 1; below
+                zero speaks against it. Null where no signal brought the item.
         Returns:
             user_id, item_id, rank (from 1), score, interest_id, layer, reason; users in the order asked. An unknown
             user gets the recently popular items, and the reason says so.
@@ -146,16 +162,30 @@ class Model:
         if k < 1:
             raise ConfigError(f"k: must be at least 1. Got {k} instead")
         asked = [str(u) for u in user_ids] if user_ids is not None else self.user_ids.to_list()
-        return tables.recommendations_table(self, asked, k, language)
+        allowed = ItemFilter(only, without, where).allowed(self.items)
+        return tables.recommendations_table(self, asked, k, language, allowed, why)
 
-    def recommend_from(self, item_ids: Sequence[str], k: int = 10) -> pl.DataFrame:
+    def recommend_from(
+        self,
+        item_ids: Sequence[str],
+        k: int = 10,
+        *,
+        language: Literal["en", "zh"] = "en",
+        only: Sequence[str] | None = None,
+        without: Sequence[str] = (),
+        where: Sequence[str] = (),
+        why: bool = False,
+    ) -> pl.DataFrame:
         """Recommend to somebody who is not in the log, from the items they touched (oldest first).
 
-        An item this model has never seen raises NotFoundError; use `place_items` for items with only a text.
+        An item this model has never seen raises NotFoundError; use `place_items` for items with only a text. Other
+        arguments as for `recommend`.
         """
         rows = self.item_rows([str(i) for i in item_ids])
-        found = self.recommender.recommend_from_items(rows, np.ones(len(rows), np.float32), k=k)
-        return tables.recommendation_rows(self, found, pl.Series("user_id", ["(new user)"]))
+        allowed = ItemFilter(only, without, where).allowed(self.items)
+        weights = np.ones(len(rows), np.float32)
+        found = self.recommender.recommend_from_items(rows, weights, k=k, allowed=allowed, why=why)
+        return tables.recommendation_rows(self, found, pl.Series("user_id", ["(new user)"]), language)
 
     def place_items(self, texts: Sequence[str]) -> pl.DataFrame:
         """Place new items in the tree by their text alone.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 from rich.console import Console
@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.tree import Tree
 
 from penchant.artefacts import to_json
+from penchant.recommend.contributions import in_words
 
 if TYPE_CHECKING:
     from penchant.assessment import Evaluation
@@ -172,16 +173,19 @@ def segments(found: pl.DataFrame, about: Mapping[str, Any]) -> None:
     table("How they were found", ("", ""), [(k, v) for k, v in about.items() if not isinstance(v, Mapping | list)])
 
 
-def recommendations(found: pl.DataFrame, model: Model) -> None:
-    """Print recommendations of the first users."""
+def recommendations(found: pl.DataFrame, model: Model, language: Literal["en", "zh"] = "en") -> None:
+    """Print recommendations of the first users; what speaks for each item where it was asked for."""
     titles = dict(zip(model.items.item_ids.to_list(), model.items.titles, strict=True))
     shown = found["user_id"].unique(maintain_order=True).head(5)
+    why = "why_interests" in found.columns
     for user in shown:
+        own = found.filter(pl.col("user_id") == user)
+        told = in_words(own, language) if why else [""] * own.height
         rows = [
-            (r["rank"], r["item_id"], titles[r["item_id"]], r["layer"] or "", r["reason"])
-            for r in found.filter(pl.col("user_id") == user).to_dicts()
+            (r["rank"], r["item_id"], titles[r["item_id"]], r["layer"] or "", r["reason"], *([said] if why else []))
+            for r, said in zip(own.to_dicts(), told, strict=True)
         ]
-        table(f"\n{user}", ("", "item_id", "title", "layer", "reason"), rows)
+        table(f"\n{user}", ("", "item_id", "title", "layer", "reason", *(["what speaks for it"] if why else [])), rows)
     if found["user_id"].n_unique() > len(shown):
         warn(f"the first {len(shown)} users are shown; write all with -o recommendations.csv")
 

@@ -10,8 +10,9 @@ import numpy as np
 import polars as pl
 import scipy.sparse as sp
 
-from penchant.data import LAYERS, STATES, Recommendations
+from penchant.data import LAYERS, STATES, BoolArray, Recommendations
 from penchant.errors import ConfigError, NotFoundError, did_you_mean
+from penchant.recommend.contributions import COLUMNS as WHY_COLUMNS
 from penchant.recommend.explain import explain
 
 if TYPE_CHECKING:
@@ -137,7 +138,9 @@ def audience_table(model: Model, segment: str) -> pl.DataFrame:
     return out
 
 
-def recommendations_table(model: Model, user_ids: Sequence[str], k: int, language: Language) -> pl.DataFrame:
+def recommendations_table(
+    model: Model, user_ids: Sequence[str], k: int, language: Language, allowed: BoolArray | None, why: bool
+) -> pl.DataFrame:
     """Recommend to known users, and recently popular items to unknown ones, in the order asked."""
     distinct = list(dict.fromkeys(user_ids))
     if not distinct:
@@ -146,11 +149,11 @@ def recommendations_table(model: Model, user_ids: Sequence[str], k: int, languag
     known = rows[rows >= 0]
     frames = []
     if len(known):
-        found = model.recommender.recommend(known, model.profiles, k=k)
+        found = model.recommender.recommend(known, model.profiles, k=k, allowed=allowed, why=why)
         frames.append(recommendation_rows(model, found, model.user_ids, language))
     unknown = [u for u, row in zip(distinct, rows.tolist(), strict=True) if row < 0]
     if unknown:
-        frames.append(_popular_rows(model, unknown, k, language))
+        frames.append(_popular_rows(model, unknown, k, language, allowed, why))
     out = pl.concat(frames)
     order = pl.DataFrame({"user_id": distinct, "order": np.arange(len(distinct))})
     return out.join(order, on="user_id", maintain_order="left").sort("order", "rank").drop("order")
@@ -170,15 +173,19 @@ def recommendation_rows(
         _gather(nodes["interest_id"], table["interest_row"]).alias("interest_id"),
         _gather(pl.Series(LAYERS), table["layer"]).alias("layer"),
         pl.Series("reason", reasons, dtype=pl.String),
+        *(name for name in table.columns if name in WHY_COLUMNS),
     )
 
 
-def _popular_rows(model: Model, user_ids: Sequence[str], k: int, language: Language) -> pl.DataFrame:
-    popular = model.recommender.popular(k)
+def _popular_rows(
+    model: Model, user_ids: Sequence[str], k: int, language: Language, allowed: BoolArray | None, why: bool
+) -> pl.DataFrame:
+    popular = model.recommender.popular(k, allowed=allowed)
     one = recommendation_rows(model, popular, pl.Series(["?"])).drop("user_id")
     users = pl.DataFrame({"user_id": list(user_ids)})
-    reason = pl.lit(UNKNOWN_USER[language])
-    return users.join(one, how="cross").with_columns(reason.alias("reason")).select(RECOMMENDATION_COLUMNS)
+    out = users.join(one, how="cross").with_columns(pl.lit(UNKNOWN_USER[language]).alias("reason"))
+    shares = {name: pl.lit(float(name == "why_popularity"), pl.Float32) for name in WHY_COLUMNS if why}
+    return out.select(RECOMMENDATION_COLUMNS).with_columns(**shares)
 
 
 def _membership_table(model: Model, membership: sp.csr_array, ids: pl.Series, name: str) -> pl.DataFrame:

@@ -91,6 +91,15 @@ def test_exploration_takes_the_last_places(market: Market) -> None:
     assert "exploration" not in fit_market(market).recommend(ALL, market.profiles, k=5).table["source"].to_list()
 
 
+def test_exploration_lists_no_item_twice(market: Market) -> None:
+    """Four items of few users, of which some stand in the lists anyway, for six places."""
+    few = market.events.table.filter(~(pl.col("item_row").is_in([3, 4, 5]) & (pl.col("user_row") > 1)))
+    thin = replace(market, events=replace(market.events, table=few))
+    table = fit_market(thin, n_explore=6, method="text").recommend(ALL[:N_USERS], market.profiles, k=8).table
+    assert table.select("user_row", "item_row").is_duplicated().sum() == 0
+    assert table.group_by("user_row").len()["len"].min() == 8
+
+
 def test_diversity_spreads_the_list(market: Market) -> None:
     def spread(diversity: float) -> float:
         table = fit_market(market, diversity=diversity, method="blend").recommend(ALL, market.profiles, k=6).table

@@ -2,7 +2,7 @@
 
 from penchant.io.describe import describe_log
 from penchant.io.read import read_log
-from penchant.io.users import read_user_ids
+from penchant.io.users import read_ids
 from penchant.io.write import check_target, make_folder, write_table
 
-__all__ = ["check_target", "describe_log", "make_folder", "read_log", "read_user_ids", "write_table"]
+__all__ = ["check_target", "describe_log", "make_folder", "read_ids", "read_log", "write_table"]

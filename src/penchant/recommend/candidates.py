@@ -102,13 +102,22 @@ def describe(
 
 def standardise(values: FloatArray, valid: BoolArray) -> FloatArray:
     """z-scores within each row over the valid entries; 0 for a constant row and for entries that are not valid."""
-    count = np.maximum(valid.sum(axis=1, keepdims=True), 1)
-    kept = np.where(valid, values, 0.0)
-    mean = kept.sum(axis=1, keepdims=True) / count
-    centred = np.where(valid, values - mean, 0.0)
-    deviation = np.sqrt((centred**2).sum(axis=1, keepdims=True) / count)
+    centred, deviation = _centre(values, valid)
     out = np.zeros(values.shape, np.float32)
     return np.asarray(np.divide(centred, deviation, out=out, where=deviation > 1e-9, casting="unsafe"))
+
+
+def row_spread(values: FloatArray, valid: BoolArray) -> FloatArray:
+    """(n, 1) standard deviation of each row's valid entries, by which `standardise` divides."""
+    return np.asarray(_centre(values, valid)[1], np.float32)
+
+
+def _centre(values: FloatArray, valid: BoolArray) -> tuple[FloatArray, FloatArray]:
+    """Values less the mean of their row's valid entries (0 where not valid), and the (n, 1) standard deviations."""
+    count = np.maximum(valid.sum(axis=1, keepdims=True), 1)
+    mean = np.where(valid, values, 0.0).sum(axis=1, keepdims=True) / count
+    centred = np.where(valid, values - mean, 0.0)
+    return centred, np.sqrt((centred**2).sum(axis=1, keepdims=True) / count)
 
 
 def ranks(values: FloatArray) -> FloatArray:

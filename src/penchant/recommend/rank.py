@@ -13,7 +13,7 @@ import numpy as np
 
 from penchant.data import BoolArray, FloatArray, IntArray, Parts
 from penchant.errors import ModelError
-from penchant.recommend.candidates import Candidates, feature_names, standardise
+from penchant.recommend.candidates import USER_FEATURES, Candidates, feature_names, row_spread, standardise
 from penchant.recommend.signals import ITEM_FEATURES
 
 BLEND_L2 = 10.0  # in users: weights of standardised features, as if so many users had told nothing
@@ -48,14 +48,34 @@ class Lesson:
     user_rows: IntArray
 
 
+def part_names(signal_names: tuple[str, ...]) -> tuple[str, ...]:
+    """What a score may come from: signals, facts of the item, facts of the user.
+
+    >>> part_names(("als",))[:2]
+    ('als', 'item_age')
+    """
+    return (*signal_names, *ITEM_FEATURES, *USER_FEATURES)
+
+
 class Ranker(Protocol):
-    """name · fit(lessons) · score(candidates) -> (n, c) float32, higher is better."""
+    """name · fit(lessons) · score(candidates) -> (n, c) float32, higher is better · parts: see below."""
 
     name: str
 
     def fit(self, lessons: Sequence[Lesson], *, seed: int) -> None: ...
 
     def score(self, candidates: Candidates) -> FloatArray: ...
+
+    def parts(self, candidates: Candidates, columns: IntArray) -> FloatArray:
+        """What each thing that is read adds to the scores of some candidates.
+
+        Args:
+            columns: (n, k) which candidates of each row.
+        Returns:
+            (n, k, m), along the last axis as `part_names`, above and below what the usual candidate has: but for a
+            number that is the same in all of a row they add up to the score.
+        """
+        ...
 
     def to_parts(self) -> Parts: ...
 
@@ -74,6 +94,12 @@ class Single:
         place = candidates.features[:, :, len(self.signal_names) + self.signal_names.index(self.name)]
         return np.asarray(-place, np.float32)
 
+    def parts(self, candidates: Candidates, columns: IntArray) -> FloatArray:
+        out = np.zeros((*columns.shape, len(part_names(self.signal_names))), np.float32)
+        own = _beside_the_usual(self.score(candidates)[:, :, None], candidates.valid, columns)
+        out[:, :, self.signal_names.index(self.name)] = own[:, :, 0]
+        return out
+
     def to_parts(self) -> Parts:
         return Parts({"kind": "single", "name": self.name, "signal_names": list(self.signal_names)})
 
@@ -91,16 +117,25 @@ class PlainSum:
         """Nothing to learn."""
 
     def score(self, candidates: Candidates) -> FloatArray:
+        return np.asarray(self._terms(candidates).sum(axis=2), np.float32)
+
+    def parts(self, candidates: Candidates, columns: IntArray) -> FloatArray:
+        terms = _beside_the_usual(self._terms(candidates), candidates.valid, columns)
+        facts = len(part_names(self.signal_names)) - len(self.signal_names)
+        return np.pad(terms, ((0, 0), (0, 0), (0, facts)))
+
+    def _terms(self, candidates: Candidates) -> FloatArray:
+        """(n, c, n_signals) what is summed."""
         n = len(self.signal_names)
         if self.name == "rrf":
             place = np.expm1(candidates.features[:, :, n : 2 * n]) + 1.0
-            return np.asarray((1.0 / (RRF_OFFSET + place)).sum(axis=2), np.float32)
+            return np.asarray(1.0 / (RRF_OFFSET + place), np.float32)
         z = candidates.features[:, :, :n]
         if self.name == "sum_z":
-            return np.asarray(z.sum(axis=2), np.float32)
+            return z
         z = np.where(candidates.valid[:, :, None], z, -np.inf)
         grown = np.exp(z - z.max(axis=1, keepdims=True, initial=-1e9))
-        return np.asarray((grown / np.maximum(grown.sum(axis=1, keepdims=True), 1e-9)).sum(axis=2), np.float32)
+        return np.asarray(grown / np.maximum(grown.sum(axis=1, keepdims=True), 1e-9), np.float32)
 
     def to_parts(self) -> Parts:
         return Parts({"kind": "sum", "name": self.name, "signal_names": list(self.signal_names)})
@@ -150,6 +185,10 @@ class Blend:
     def score(self, candidates: Candidates) -> FloatArray:
         return np.asarray(self._read(candidates) @ self.weights, np.float32)
 
+    def parts(self, candidates: Candidates, columns: IntArray) -> FloatArray:
+        read = _beside_the_usual(self._read(candidates), candidates.valid, columns)
+        return np.pad(read * self.weights, ((0, 0), (0, 0), (0, len(USER_FEATURES))))
+
     def _read(self, candidates: Candidates) -> FloatArray:
         n = len(self.signal_names)
         part = candidates.features
@@ -190,12 +229,26 @@ class Trees:
         self.text = self._booster.model_to_string()
 
     def score(self, candidates: Candidates) -> FloatArray:
+        n, c, f = candidates.features.shape
+        return np.asarray(self._read().predict(candidates.features.reshape(n * c, f)).reshape(n, c), np.float32)
+
+    def parts(self, candidates: Candidates, columns: IntArray) -> FloatArray:
+        """Shapley values of the trees (Lundberg et al. 2020); z-score and rank of a signal together."""
+        (n, k), f = columns.shape, candidates.features.shape[2]
+        chosen = np.take_along_axis(candidates.features, columns[:, :, None], axis=1).reshape(n * k, f)
+        if not len(chosen):
+            return np.zeros((n, k, len(part_names(self.signal_names))), np.float32)
+        values = np.asarray(self._read().predict(chosen, pred_contrib=True), np.float32)[:, :-1].reshape(n, k, f)
+        signals = len(self.signal_names)
+        both = values[:, :, :signals] + values[:, :, signals : 2 * signals]
+        return np.concatenate([both, values[:, :, 2 * signals :]], axis=2)
+
+    def _read(self) -> Any:
         if self._booster is None:
             import lightgbm
 
             self._booster = lightgbm.Booster(model_str=self.text)
-        n, c, f = candidates.features.shape
-        return np.asarray(self._booster.predict(candidates.features.reshape(n * c, f)).reshape(n, c), np.float32)
+        return self._booster
 
     def to_parts(self) -> Parts:
         return Parts({"kind": "trees", "signal_names": list(self.signal_names), "text": self.text})
@@ -216,6 +269,15 @@ class Both:
         blend = standardise(self.blend.score(candidates), candidates.valid)
         trees = standardise(self.trees.score(candidates), candidates.valid)
         return (blend + trees) / np.float32(2)
+
+    def parts(self, candidates: Candidates, columns: IntArray) -> FloatArray:
+        """Those of both, in the spread each has over the row: what is taken off for z-scores is the same in a row."""
+        out = np.zeros((*columns.shape, len(part_names(self.blend.signal_names))), np.float32)
+        for ranker in (self.blend, self.trees):
+            spread = row_spread(ranker.score(candidates), candidates.valid)
+            own = ranker.parts(candidates, columns)
+            out += np.divide(own, 2 * spread[:, :, None], out=np.zeros_like(own), where=spread[:, :, None] > 1e-9)
+        return out
 
     def to_parts(self) -> Parts:
         blend, trees = self.blend.to_parts(), self.trees.to_parts()
@@ -241,6 +303,13 @@ def ranker_from_parts(parts: Parts) -> Ranker:
     if kind == "both":
         return Both.from_parts(parts)
     raise ModelError(f"recommender: unknown ranker {kind!r} in the saved model; fit the model again")
+
+
+def _beside_the_usual(terms: FloatArray, valid: BoolArray, columns: IntArray) -> FloatArray:
+    """(n, k, m) terms of the chosen columns less the mean of the row's valid ones."""
+    shown = np.where(valid[:, :, None], terms, 0.0)
+    mean = shown.sum(axis=1, keepdims=True) / np.maximum(valid.sum(axis=1), 1)[:, None, None]
+    return np.asarray(np.take_along_axis(terms, columns[:, :, None], axis=1) - mean, np.float32)
 
 
 def _some_misses(valid: BoolArray, hit: BoolArray, random: np.random.Generator) -> BoolArray:

@@ -13,10 +13,11 @@ import scipy.sparse as sp
 
 from penchant.artefacts import csr_from_arrays, csr_to_arrays
 from penchant.config import RecommendConfig
-from penchant.data import LAYERS, FloatArray, IntArray, Parts, Profiles, Recommendations
+from penchant.data import LAYERS, BoolArray, FloatArray, IntArray, Parts, Profiles, Recommendations
 from penchant.errors import ConfigError, DataError
 from penchant.recommend.candidates import Candidates, describe, pick_candidates
 from penchant.recommend.cold import near_new_items, similar_items
+from penchant.recommend.contributions import COLUMNS, contributions
 from penchant.recommend.diversify import diversify
 from penchant.recommend.explain import attribute, find_evidence
 from penchant.recommend.past import Past, past_of_items
@@ -27,6 +28,7 @@ from penchant.scorers import top_items
 BATCH_BYTES = 256_000_000  # arrays of one batch of users
 N_EVIDENCE = 3
 LAYER_SLOTS = 10  # candidates each layer of interests may add
+EXPLORATION = "exploration"  # the source of items that no signal brought
 POPULAR_FOR_ALL = "popular_30d"  # what somebody unknown gets; ties follow all-time popularity
 
 
@@ -63,7 +65,14 @@ class Recommender:
         return self.past.matrix(self.past.weight)
 
     def recommend(
-        self, user_rows: IntArray, profiles: Profiles, *, k: int = 10, allow_seen: bool | None = None
+        self,
+        user_rows: IntArray,
+        profiles: Profiles,
+        *,
+        k: int = 10,
+        allow_seen: bool | None = None,
+        allowed: BoolArray | None = None,
+        why: bool = False,
     ) -> Recommendations:
         """Recommend k items to each known user, in batches of bounded memory.
 
@@ -74,6 +83,8 @@ class Recommender:
             user_rows: (n,) rows of the log's users.
             profiles: their interest points: the leaves give each item its interest and layer, and each layer's best
                 leaves add candidates.
+            allowed: (n_items,) the items that may be listed; a list is filled from them as far as there are k.
+            why: add the columns of `contributions.COLUMNS`.
         Raises:
             ConfigError: k is below 1. DataError: a row is no user of this log; names the first.
         """
@@ -95,8 +106,8 @@ class Recommender:
         for start in range(0, len(rows), step):
             batch = rows[start : start + step]
             own = _points_of(leaves, bounds, batch)
-            frames.append(self._list(self.past.take(batch), own, k, seen_too, batch))
-        return Recommendations(pl.concat(frames) if frames else _empty())
+            frames.append(self._list(self.past.take(batch), own, k, seen_too, batch, allowed, why))
+        return Recommendations(pl.concat(frames) if frames else _empty(why))
 
     def lists(
         self,
@@ -128,12 +139,20 @@ class Recommender:
         return np.hstack([short, rest[:, : width - k]])
 
     def recommend_from_items(
-        self, item_rows: IntArray, weights: FloatArray, *, k: int = 10, allow_seen: bool | None = None
+        self,
+        item_rows: IntArray,
+        weights: FloatArray,
+        *,
+        k: int = 10,
+        allow_seen: bool | None = None,
+        allowed: BoolArray | None = None,
+        why: bool = False,
     ) -> Recommendations:
         """Recommend to somebody who is not in the log (first events, an anonymous session).
 
         Args:
             item_rows: (n,) what they touched, oldest first. weights: (n,) above zero liked, below zero disliked.
+            allowed, why: as for `recommend`.
         Returns:
             One list, user_row 0; layer is -1 (nobody forecast anything for this user).
         """
@@ -144,7 +163,7 @@ class Recommender:
             raise DataError(f"recommend_from_items: one weight an item. Got {len(weights)} for {len(rows)} items")
         past = past_of_items(rows, np.asarray(weights, np.float32), self.signals.n_items)
         seen_too = self.config.allow_seen if allow_seen is None else allow_seen
-        return Recommendations(self._list(past, None, k, seen_too, np.zeros(1, np.int32)))
+        return Recommendations(self._list(past, None, k, seen_too, np.zeros(1, np.int32), allowed, why))
 
     def similar_items(self, item_rows: IntArray, k: int = 10) -> pl.DataFrame:
         """Items most like each given item; also of and among items without events. See `cold.similar_items`.
@@ -157,11 +176,12 @@ class Recommender:
         self._check_items(rows)
         return similar_items(rows, self.signals.linear["item_knn"], self.fused, k)
 
-    def popular(self, k: int = 10) -> Recommendations:
+    def popular(self, k: int = 10, *, allowed: BoolArray | None = None) -> Recommendations:
         """The items most users liked in the log's last 30 days: for somebody of whom nothing is known (user_row 0)."""
         _check_k(k)
         values = self.signals.popular(POPULAR_FOR_ALL)[None, :]
-        top = top_items(np.where(values > 0, values, -np.inf).astype(np.float32), k)
+        open_ = values > 0 if allowed is None else (values > 0) & allowed
+        top = top_items(np.where(open_, values, -np.inf).astype(np.float32), k)
         top = top[top >= 0]
         return Recommendations(
             self._table(
@@ -208,10 +228,17 @@ class Recommender:
     # --- one batch ---
 
     def _list(
-        self, past: Past, points: pl.DataFrame | None, k: int, seen_too: bool, user_rows: IntArray
+        self,
+        past: Past,
+        points: pl.DataFrame | None,
+        k: int,
+        seen_too: bool,
+        user_rows: IntArray,
+        allowed: BoolArray | None,
+        why: bool,
     ) -> pl.DataFrame:
         """One batch's lists. `points`: leaf points with user_row = place in the batch."""
-        blocked = sp.csr_array(past.touched.shape, dtype=np.float32) if seen_too else past.touched
+        blocked = _blocked(past, seen_too, allowed)
         alone = isinstance(self.ranker, Single)
         scores = self.signals.score(past, frozenset({self.ranker.name}) if alone else None)
         found = self._candidates(past, scores, points, blocked, max(self.config.n_candidates, k))
@@ -223,6 +250,9 @@ class Recommender:
         source = self._source(found)[row, column]
         score = ranked[row, column]
         rank = (place + 1).astype(np.int32)
+        told = np.zeros((len(row), 0), np.float32)
+        if why:
+            told = contributions(self.ranker, self.signals.names, found, np.maximum(order, 0))[row, place]
         if self.config.n_explore:
             items, source, score = self._explore(past, blocked, row, rank, items, source, score, k)
         table = self._table(
@@ -230,11 +260,16 @@ class Recommender:
             items,
             rank,
             score,
-            np.array((*self.signals.names, "exploration"), dtype=object)[source],
+            np.array((*self.signals.names, EXPLORATION), dtype=object)[source],
             points,
             find_evidence(past, row, items, self.fused, N_EVIDENCE),
         )
-        return table.with_columns(pl.Series("user_row", user_rows[row], dtype=pl.Int32))
+        explored = pl.col("source") == EXPLORATION  # brought by no signal
+        shares = [
+            pl.when(explored).then(None).otherwise(pl.Series(name, told[:, i])).alias(name)
+            for i, name in enumerate(COLUMNS[: told.shape[1]])
+        ]
+        return table.with_columns(pl.Series("user_row", user_rows[row], dtype=pl.Int32), *shares)
 
     def _candidates(
         self, past: Past, scores: dict[str, FloatArray], points: pl.DataFrame | None, blocked: sp.csr_array, n: int
@@ -289,7 +324,7 @@ class Recommender:
         n = min(self.config.n_explore, k)
         users = self.signals.popular("popular")
         kept = rank <= k - n
-        new, likeness = near_new_items(past, blocked, (row[kept], items[kept]), users, self.fused, n)
+        new, likeness = near_new_items(past, blocked, (row, items), users, self.fused, n)
         slot = np.clip(rank - (k - n) - 1, 0, n - 1)
         at = np.flatnonzero(~kept & (new[row, slot] >= 0))
         items, source, score = items.copy(), source.copy(), score.copy()
@@ -342,6 +377,23 @@ def _points_of(leaves: pl.DataFrame, bounds: npt.NDArray[np.int64], batch: IntAr
     return found.select(pl.Series("user_row", place, dtype=pl.Int32), "interest_row", "probability", "layer")
 
 
+def _blocked(past: Past, seen_too: bool, allowed: BoolArray | None) -> sp.csr_array:
+    """(n_users, n_items) stored entries are items that a user's list must not hold."""
+    blocked = sp.csr_array(past.touched.shape, dtype=np.float32) if seen_too else past.touched
+    if allowed is None:
+        return blocked
+    closed = np.flatnonzero(~allowed)
+    for_all = sp.csr_array(
+        (
+            np.ones(len(closed) * past.n_users, np.float32),
+            np.tile(closed, past.n_users),
+            np.arange(past.n_users + 1) * len(closed),
+        ),
+        shape=blocked.shape,
+    )
+    return sp.csr_array(blocked + for_all)
+
+
 def _only_top(values: FloatArray, n: int) -> FloatArray:
     """Zero all but the n highest of each row."""
     if n >= values.shape[1]:
@@ -352,8 +404,10 @@ def _only_top(values: FloatArray, n: int) -> FloatArray:
     return out
 
 
-def _empty() -> pl.DataFrame:
+def _empty(why: bool) -> pl.DataFrame:
+    shares = dict.fromkeys(COLUMNS, pl.Float32) if why else {}
     return pl.DataFrame(
         schema={"user_row": pl.Int32, "item_row": pl.Int32, "rank": pl.Int32, "score": pl.Float32,
-                "interest_row": pl.Int32, "layer": pl.Int8, "source": pl.String, "evidence": pl.List(pl.Int32)}
+                "interest_row": pl.Int32, "layer": pl.Int8, "source": pl.String, "evidence": pl.List(pl.Int32),
+                **shares}
     )  # fmt: skip
