@@ -8,6 +8,7 @@ import pytest
 import scipy.sparse as sp
 
 from penchant.config import RecommendConfig
+from penchant.recommend import windows as windows_module
 from penchant.recommend.candidates import Candidates, pick_candidates, ranks, standardise
 from penchant.recommend.choose import _best, ndcg
 from penchant.recommend.diversify import diversify
@@ -57,6 +58,20 @@ def test_windows_do_not_overlap_and_end_with_the_log(market: Market) -> None:
     assert windows[0].share[0] == pytest.approx(0.8, abs=0.01)
 
 
+def test_few_windows_are_enough_where_users_are_many(market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    def count(enough: int) -> list[int]:
+        monkeypatch.setattr(windows_module, "ENOUGH_USERS", enough)
+        config = RecommendConfig(min_window_users=1)
+        found = past_windows(market.events, N_ITEMS, np.zeros(N_ITEMS, bool), config, seed=0)
+        return [len(window.user_rows) for window in found]
+
+    every = count(10**6)
+    assert len(every) == 8
+    assert count(sum(every[:5])) == every[:5]
+    assert count(sum(every[:5]) + 1) == every[:6]
+    assert count(1) == every[:5]
+
+
 def test_new_likes_by_hand() -> None:
     before = events_of([(0, 0, 1.0, 0.0), (1, 1, 1.0, 0.0), (1, 2, -1.0, 0.0)], 3)
     after = events_of([(0, 0, 1.0, 9.0), (0, 1, 1.0, 9.0), (0, 3, 1.0, 9.0), (1, 2, 1.0, 9.0), (2, 1, 1.0, 9.0)], 3)
@@ -67,9 +82,9 @@ def test_new_likes_by_hand() -> None:
 
 
 def test_windows_are_capped_and_dropped(market: Market) -> None:
-    config = RecommendConfig(max_train_users=10, min_window_users=5)
+    config = RecommendConfig(max_train_users=10, min_window_users=5, window_share=0.2)
     windows = past_windows(market.events, N_ITEMS, np.zeros(N_ITEMS, bool), config, seed=0)
-    assert [len(w.user_rows) for w in windows] == [10, 10, 10]
+    assert [len(w.user_rows) for w in windows] == [10, 10, 10, 10]
     config = RecommendConfig(min_window_users=10_000)
     assert past_windows(market.events, N_ITEMS, np.zeros(N_ITEMS, bool), config, seed=0) == []
     same_time = events_of([(u, i, 1.0, 5.0) for u in range(20) for i in range(5)], 20)

@@ -91,9 +91,13 @@ class RecommendConfig(Section):
     diversity: float = Field(0.0, ge=0, le=1, description="0 = by score alone, 1 = by novelty within the list")
     n_explore: int = Field(0, ge=0, description="last places of a list kept for near items with few or no events")
     n_windows: int = Field(
-        3, ge=1, le=6, description="past windows: methods are trained on them and compared on the later"
+        8,
+        ge=1,
+        le=20,
+        description="past windows, at most: methods are trained on them and compared on the later; 5 are enough where "
+        "users are many",
     )
-    window_share: float = Field(0.2, gt=0, le=0.5, description="events in a window, as a share of the log")
+    window_share: float = Field(0.1, gt=0, le=0.5, description="events in a window, as a share of the log")
     min_window_users: int = Field(10, ge=1, description="a window with fewer users to learn from is left out")
     max_train_users: int = Field(1500, ge=10, description="users drawn from each window")
     step_back_margin: float = Field(

@@ -15,6 +15,7 @@ from penchant.artefacts import csr_from_arrays, csr_to_arrays
 from penchant.config import RecommendConfig
 from penchant.data import LAYERS, BoolArray, FloatArray, IntArray, Parts, Profiles, Recommendations
 from penchant.errors import ConfigError, DataError
+from penchant.recommend.batch import closed_items, empty_lists, only_top, points_of
 from penchant.recommend.candidates import Candidates, describe, pick_candidates
 from penchant.recommend.cold import near_new_items, similar_items
 from penchant.recommend.contributions import COLUMNS, contributions
@@ -105,9 +106,9 @@ class Recommender:
         frames = []
         for start in range(0, len(rows), step):
             batch = rows[start : start + step]
-            own = _points_of(leaves, bounds, batch)
+            own = points_of(leaves, bounds, batch)
             frames.append(self._list(self.past.take(batch), own, k, seen_too, batch, allowed, why))
-        return Recommendations(pl.concat(frames) if frames else _empty(why))
+        return Recommendations(pl.concat(frames) if frames else empty_lists(why))
 
     def lists(
         self,
@@ -238,7 +239,7 @@ class Recommender:
         why: bool,
     ) -> pl.DataFrame:
         """One batch's lists. `points`: leaf points with user_row = place in the batch."""
-        blocked = _blocked(past, seen_too, allowed)
+        blocked = closed_items(past, seen_too, allowed)
         alone = isinstance(self.ranker, Single)
         scores = self.signals.score(past, frozenset({self.ranker.name}) if alone else None)
         found = self._candidates(past, scores, points, blocked, max(self.config.n_candidates, k))
@@ -291,7 +292,7 @@ class Recommender:
                 slots = self.signals.by_leaf(weight)
                 blocked_rows = np.repeat(np.arange(past.n_users), np.diff(blocked.indptr))
                 slots[blocked_rows, blocked.indices] = 0.0
-                extra[f"slots_{LAYERS[layer]}"] = _only_top(slots, LAYER_SLOTS)
+                extra[f"slots_{LAYERS[layer]}"] = only_top(slots, LAYER_SLOTS)
         rows, valid = pick_candidates(extra, blocked, n)
         return describe(self.signals, scores, past, rows, valid)
 
@@ -366,48 +367,3 @@ class Recommender:
 def _check_k(k: int) -> None:
     if k < 1:
         raise ConfigError(f"k: must be at least 1. Got {k} instead")
-
-
-def _points_of(leaves: pl.DataFrame, bounds: npt.NDArray[np.int64], batch: IntArray) -> pl.DataFrame:
-    """Leaf points of a batch of users; user_row becomes the place in the batch."""
-    size = (bounds[1:] - bounds[:-1])[batch]
-    place = np.repeat(np.arange(len(batch)), size)
-    at = np.repeat(bounds[batch], size) + np.arange(int(size.sum())) - np.repeat(np.cumsum(size) - size, size)
-    found: pl.DataFrame = leaves[at]
-    return found.select(pl.Series("user_row", place, dtype=pl.Int32), "interest_row", "probability", "layer")
-
-
-def _blocked(past: Past, seen_too: bool, allowed: BoolArray | None) -> sp.csr_array:
-    """(n_users, n_items) stored entries are items that a user's list must not hold."""
-    blocked = sp.csr_array(past.touched.shape, dtype=np.float32) if seen_too else past.touched
-    if allowed is None:
-        return blocked
-    closed = np.flatnonzero(~allowed)
-    for_all = sp.csr_array(
-        (
-            np.ones(len(closed) * past.n_users, np.float32),
-            np.tile(closed, past.n_users),
-            np.arange(past.n_users + 1) * len(closed),
-        ),
-        shape=blocked.shape,
-    )
-    return sp.csr_array(blocked + for_all)
-
-
-def _only_top(values: FloatArray, n: int) -> FloatArray:
-    """Zero all but the n highest of each row."""
-    if n >= values.shape[1]:
-        return values
-    top = np.argpartition(-values, n - 1, axis=1)[:, :n]
-    out = np.zeros_like(values)
-    np.put_along_axis(out, top, np.take_along_axis(values, top, axis=1), axis=1)
-    return out
-
-
-def _empty(why: bool) -> pl.DataFrame:
-    shares = dict.fromkeys(COLUMNS, pl.Float32) if why else {}
-    return pl.DataFrame(
-        schema={"user_row": pl.Int32, "item_row": pl.Int32, "rank": pl.Int32, "score": pl.Float32,
-                "interest_row": pl.Int32, "layer": pl.Int8, "source": pl.String, "evidence": pl.List(pl.Int32),
-                **shares}
-    )  # fmt: skip

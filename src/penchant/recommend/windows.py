@@ -10,6 +10,10 @@ import scipy.sparse as sp
 from penchant.config import RecommendConfig
 from penchant.data import BoolArray, Events, IntArray
 
+# Each window costs a fit of all signals. More than a few are worth it where windows hold few users, of whom one alone
+# would not tell a good method from a lucky one.
+FEW_WINDOWS, ENOUGH_USERS = 5, 3000
+
 
 @dataclass(frozen=True)
 class Window:
@@ -28,20 +32,21 @@ def past_windows(
 ) -> list[Window]:
     """Cut the log into windows of equal numbers of events, the latest first.
 
-    A window holds `window_share` of the events; the earliest starts after at least as much. A target is liked in the
-    window, untouched before, and either liked by somebody before the cut or described by a text: the items that a
-    signal could find. Windows with fewer than `min_window_users` such users are left out. At most `max_train_users`
-    of them are drawn.
+    A window holds `window_share` of the events; the earliest starts after at least as much. After `FEW_WINDOWS` none is
+    added once they hold `ENOUGH_USERS` users together. A target is liked in the window, untouched before, and either
+    liked by somebody before the cut or described by a text: the items that a signal could find. Windows with fewer than
+    `min_window_users` such users are left out. At most `max_train_users` of them are drawn.
 
     Args:
         has_text: (n_items,) items that a text signal can reach.
     """
-    out = []
+    out: list[Window] = []
     n = len(events)
     end_row = n
     for i in range(1, config.n_windows + 1):
         share = 1.0 - i * config.window_share
-        if share < config.window_share - 1e-9 or not n:
+        enough = len(out) >= FEW_WINDOWS and sum(len(window.user_rows) for window in out) >= ENOUGH_USERS
+        if share < config.window_share - 1e-9 or not n or enough:
             break
         cut = events.cut_at(share)
         start_row = int(np.searchsorted(events.time, cut, side="left"))

@@ -1,0 +1,58 @@
+"""What a batch of users' lists is made from: their interest points, the items they must not get, an empty table."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import scipy.sparse as sp
+
+from penchant.data import BoolArray, FloatArray, IntArray
+from penchant.recommend.contributions import COLUMNS
+from penchant.recommend.past import Past
+
+
+def points_of(leaves: pl.DataFrame, bounds: npt.NDArray[np.int64], batch: IntArray) -> pl.DataFrame:
+    """Leaf points of a batch of users; user_row becomes the place in the batch."""
+    size = (bounds[1:] - bounds[:-1])[batch]
+    place = np.repeat(np.arange(len(batch)), size)
+    at = np.repeat(bounds[batch], size) + np.arange(int(size.sum())) - np.repeat(np.cumsum(size) - size, size)
+    found: pl.DataFrame = leaves[at]
+    return found.select(pl.Series("user_row", place, dtype=pl.Int32), "interest_row", "probability", "layer")
+
+
+def closed_items(past: Past, seen_too: bool, allowed: BoolArray | None) -> sp.csr_array:
+    """(n_users, n_items) stored entries are items that a user's list must not hold."""
+    seen = sp.csr_array(past.touched.shape, dtype=np.float32) if seen_too else past.touched
+    if allowed is None:
+        return seen
+    closed = np.flatnonzero(~allowed)
+    for_all = sp.csr_array(
+        (
+            np.ones(len(closed) * past.n_users, np.float32),
+            np.tile(closed, past.n_users),
+            np.arange(past.n_users + 1) * len(closed),
+        ),
+        shape=seen.shape,
+    )
+    return sp.csr_array(seen + for_all)
+
+
+def only_top(values: FloatArray, n: int) -> FloatArray:
+    """Zero all but the n highest of each row."""
+    if n >= values.shape[1]:
+        return values
+    top = np.argpartition(-values, n - 1, axis=1)[:, :n]
+    out = np.zeros_like(values)
+    np.put_along_axis(out, top, np.take_along_axis(values, top, axis=1), axis=1)
+    return out
+
+
+def empty_lists(why: bool) -> pl.DataFrame:
+    """Lists of nobody, with the columns of `Recommendations`."""
+    shares = dict.fromkeys(COLUMNS, pl.Float32) if why else {}
+    return pl.DataFrame(
+        schema={"user_row": pl.Int32, "item_row": pl.Int32, "rank": pl.Int32, "score": pl.Float32,
+                "interest_row": pl.Int32, "layer": pl.Int8, "source": pl.String, "evidence": pl.List(pl.Int32),
+                **shares}
+    )  # fmt: skip
