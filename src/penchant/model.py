@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict, Unpack
 
 import numpy as np
 import polars as pl
@@ -101,6 +101,16 @@ class UserProfile:
         return tuple(sorted((p for p in self.points if p.aversion > p.affinity), key=lambda p: -p.aversion))
 
 
+class ListOptions(TypedDict, total=False):
+    """Keyword arguments of `Model.recommend`."""
+
+    language: Literal["en", "zh"]
+    only: Sequence[str] | None
+    without: Sequence[str]
+    where: Sequence[str]
+    why: bool
+
+
 @dataclass(frozen=True)
 class Model:
     """What `penchant.fit` returns. Nothing in it changes after it is built."""
@@ -165,27 +175,36 @@ class Model:
         allowed = ItemFilter(only, without, where).allowed(self.items)
         return tables.recommendations_table(self, asked, k, language, allowed, why)
 
-    def recommend_from(
-        self,
-        item_ids: Sequence[str],
-        k: int = 10,
-        *,
-        language: Literal["en", "zh"] = "en",
-        only: Sequence[str] | None = None,
-        without: Sequence[str] = (),
-        where: Sequence[str] = (),
-        why: bool = False,
-    ) -> pl.DataFrame:
+    def recommend_from(self, item_ids: Sequence[str], k: int = 10, **options: Unpack[ListOptions]) -> pl.DataFrame:
         """Recommend to somebody who is not in the log, from the items they touched (oldest first).
 
-        An item this model has never seen raises NotFoundError; use `place_items` for items with only a text. Other
-        arguments as for `recommend`.
+        An item this model has never seen raises NotFoundError; use `place_items` for items with only a text. Options
+        as for `recommend`.
         """
-        rows = self.item_rows([str(i) for i in item_ids])
-        allowed = ItemFilter(only, without, where).allowed(self.items)
-        weights = np.ones(len(rows), np.float32)
-        found = self.recommender.recommend_from_items(rows, weights, k=k, allowed=allowed, why=why)
-        return tables.recommendation_rows(self, found, pl.Series("user_id", ["(new user)"]), language)
+        return self.recommend_sessions({"(new user)": item_ids}, k, **options)
+
+    def recommend_sessions(
+        self, sessions: Mapping[str, Sequence[str]], k: int = 10, **options: Unpack[ListOptions]
+    ) -> pl.DataFrame:
+        """`recommend_from` for many at once: id of a session -> the items touched in it, oldest first.
+
+        Returns:
+            As `recommend`, user_id being the session's id, in the order given.
+        """
+        rows = self.item_rows([str(i) for items in sessions.values() for i in items])
+        owners = np.repeat(np.arange(len(sessions)), [len(items) for items in sessions.values()]).astype(np.int32)
+        asked = ItemFilter(options.get("only"), options.get("without", ()), options.get("where", ()))
+        found = self.recommender.recommend_from_items(
+            rows,
+            np.ones(len(rows), np.float32),
+            user_rows=owners,
+            n_users=len(sessions),
+            k=k,
+            allowed=asked.allowed(self.items),
+            why=options.get("why", False),
+        )
+        ids = pl.Series("user_id", list(sessions), dtype=pl.String)
+        return tables.recommendation_rows(self, found, ids, options.get("language", "en"))
 
     def place_items(self, texts: Sequence[str]) -> pl.DataFrame:
         """Place new items in the tree by their text alone.
@@ -274,7 +293,7 @@ class Model:
                     **({} if self.attributes is None else {"attributes": self.attributes}),
                 }
             ),
-            "space": _space_to_parts(self.space),
+            "space": self.space.to_parts(),
             "representation": self.representation.to_parts(),
             "tree": tree_to_parts(self.tree),
             "forecast": self.forecast.to_parts(),
@@ -316,7 +335,7 @@ def load(path: str | Path, *, run: RunOptions | None = None) -> Model:
         clock=folder.about["clock"],
         items=Items(parts["items"].tables["items"], vectors),
         encoder=encoder_from_parts(parts["encoder"], run or RunOptions()) if "encoder" in parts else None,
-        space=_space_from_parts(parts["space"]),
+        space=ItemSpace.from_parts(parts["space"]),
         representation=representation_from_parts(parts["representation"], run or RunOptions()),
         tree=tree_from_parts(parts["tree"]),
         forecast=Forecast.from_parts(parts["forecast"]),
@@ -364,21 +383,3 @@ class _LazyPoints:
                 )
             )
         return tuple(out)
-
-
-def _space_to_parts(space: ItemSpace) -> Parts:
-    named = {"fused": space.fused, "text": space.text, "behaviour": space.behaviour}
-    return Parts(
-        {"names": {k: v.name for k, v in named.items() if v is not None}},
-        {k: v.values for k, v in named.items() if v is not None},
-    )
-
-
-def _space_from_parts(parts: Parts) -> ItemSpace:
-    def get(key: str) -> Vectors | None:
-        return Vectors(parts.arrays[key], parts.config["names"][key]) if key in parts.arrays else None
-
-    fused = get("fused")
-    if fused is None:
-        raise ModelError("the model folder has no item vectors; fit the model again")
-    return ItemSpace(fused, get("text"), get("behaviour"))

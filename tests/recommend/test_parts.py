@@ -13,7 +13,7 @@ from penchant.recommend.candidates import Candidates, pick_candidates, ranks, st
 from penchant.recommend.choose import _best, ndcg
 from penchant.recommend.diversify import diversify
 from penchant.recommend.explain import attribute
-from penchant.recommend.past import past_of_items, read_past
+from penchant.recommend.past import past_of_new, read_past
 from penchant.recommend.rank import Lesson
 from penchant.recommend.recommender import Recommender
 from penchant.recommend.signals import FadedEvents, place_in_leaves
@@ -39,12 +39,16 @@ def test_past_by_hand() -> None:
     assert taken.weight.tolist() == [1, 2, 4]
 
 
-def test_past_of_a_new_user() -> None:
-    past = past_of_items(np.array([3, 1, 3, 0], np.int32), np.array([1.0, 1.0, 2.0, -1.0], np.float32), 5)
-    assert past.indices.tolist() == [1, 3]
-    assert past.weight.tolist() == [1, 3]
-    assert past.own_age.tolist() == [1, 0]
-    assert past.touched.indices.tolist() == [0, 1, 3]
+def test_past_of_new_users() -> None:
+    """The second touches items 3, 1, 3 and dislikes 0; the third nothing; the first one item between."""
+    users, items = np.array([1, 1, 0, 1, 1], np.int32), np.array([3, 1, 4, 3, 0], np.int32)
+    past = past_of_new(users, items, np.array([1, 1, 5, 2, -1], np.float32), n_users=3, n_items=5)
+    assert past.indptr.tolist() == [0, 1, 3, 3]
+    assert past.indices.tolist() == [4, 1, 3]
+    assert past.weight.tolist() == [5, 1, 3]
+    assert past.own_age.tolist() == [0, 1, 0]
+    assert past.touched.toarray().nonzero()[1].tolist() == [4, 0, 1, 3]
+    assert past.activity[:, 0].tolist() == pytest.approx(np.log1p([1, 4, 0]).tolist())
 
 
 def test_windows_do_not_overlap_and_end_with_the_log(market: Market) -> None:

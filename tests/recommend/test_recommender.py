@@ -122,6 +122,19 @@ def test_new_user_from_first_events(fitted: Recommender) -> None:
     assert nothing.height == 3
 
 
+def test_many_new_users_get_what_each_gets_alone(fitted: Recommender, monkeypatch: pytest.MonkeyPatch) -> None:
+    sessions = [[2, 5], [7], [4, 10, 13]]
+    owners = np.repeat(np.arange(3), [len(s) for s in sessions]).astype(np.int32)
+    items = np.concatenate(sessions).astype(np.int32)
+    monkeypatch.setattr("penchant.recommend.recommender.BATCH_BYTES", 1)
+    table = fitted.recommend_from_items(items, np.ones(len(items), np.float32), user_rows=owners, k=4).table
+    for row, session in enumerate(sessions):
+        alone = fitted.recommend_from_items(np.array(session, np.int32), np.ones(len(session), np.float32), k=4).table
+        assert table.filter(pl.col("user_row") == row)["item_row"].to_list() == alone["item_row"].to_list()
+    with pytest.raises(DataError, match="one user an item"):
+        fitted.recommend_from_items(items, np.ones(len(items), np.float32), user_rows=owners[:2])
+
+
 def test_popular(fitted: Recommender, market: Market) -> None:
     table = fitted.popular(5).table
     recent = market.events.positive()

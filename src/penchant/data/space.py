@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import polars as pl
 import scipy.sparse as sp
 
-from penchant.data.kinds import BoolArray, FloatArray, IntArray
-from penchant.errors import DataError
+from penchant.data.kinds import BoolArray, FloatArray, IntArray, Parts
+from penchant.errors import DataError, ModelError
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,26 @@ class ItemSpace:
     fused: Vectors
     text: Vectors | None = None
     behaviour: Vectors | None = None
+
+    def to_parts(self) -> Parts:
+        """The saved form."""
+        named = {"fused": self.fused, "text": self.text, "behaviour": self.behaviour}
+        return Parts(
+            {"names": {k: v.name for k, v in named.items() if v is not None}},
+            {k: v.values for k, v in named.items() if v is not None},
+        )
+
+    @classmethod
+    def from_parts(cls, parts: Parts) -> Self:
+        """Read the saved form back.
+
+        Raises:
+            ModelError: it holds no fused vectors.
+        """
+        found = {key: Vectors(values, parts.config["names"][key]) for key, values in parts.arrays.items()}
+        if "fused" not in found:
+            raise ModelError("the model folder has no item vectors; fit the model again")
+        return cls(**found)
 
 
 @dataclass(frozen=True)

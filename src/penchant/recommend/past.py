@@ -110,27 +110,39 @@ def read_past(events: Events, n_items: int) -> Past:
     )
 
 
-def past_of_items(item_rows: IntArray, weights: FloatArray, n_items: int) -> Past:
-    """The past of one person who is not in the log, from the items they touched, oldest first."""
-    order = np.arange(len(item_rows))
+def past_of_new(user_rows: IntArray, item_rows: IntArray, weights: FloatArray, *, n_users: int, n_items: int) -> Past:
+    """The past of people who are not in the log, from the items they touched just now.
+
+    Args:
+        user_rows: (n,) whose touch it was, 0..n_users - 1. item_rows: (n,) each user's oldest first.
+        weights: (n,) above zero liked, below zero disliked.
+    """
     liked = np.flatnonzero(weights > 0)
-    rows, backward = np.unique(item_rows[liked][::-1], return_index=True)
-    last = len(liked) - 1 - backward
-    touched = np.unique(item_rows[weights != 0]).astype(np.int32)
-    count = len(rows)
-    activity = np.array([[np.log1p(len(order)), 0.0, 0.0]], np.float32)
-    summed = np.bincount(np.searchsorted(rows, item_rows[liked]), weights[liked], count) if count else np.zeros(0)
+    key = user_rows[liked].astype(np.int64) * n_items + item_rows[liked]
+    pairs, backward = np.unique(key[::-1], return_index=True)  # the first from behind is the last
+    last = liked[len(liked) - 1 - backward]
+    n_liked = np.bincount(user_rows[liked], minlength=n_users)
+    order = np.argsort(user_rows[liked], kind="stable")
+    place = np.empty(len(liked), np.int64)
+    place[order] = np.arange(len(liked)) - np.repeat(np.cumsum(n_liked) - n_liked, n_liked)
+    own = np.zeros(len(user_rows), np.int64)
+    own[liked] = n_liked[user_rows[liked]] - 1 - place
+    touched = np.unique((user_rows.astype(np.int64) * n_items + item_rows)[weights != 0])
+    entry = sp.csr_array(
+        (np.ones(len(touched), np.float32), (touched // n_items, touched % n_items)), shape=(n_users, n_items)
+    )
+    now = np.zeros(len(pairs), np.float32)
+    activity = np.zeros((n_users, 3), np.float32)
+    activity[:, 0] = np.log1p(np.bincount(user_rows, minlength=n_users))
     return Past(
         n_items=n_items,
-        indptr=np.array([0, count], np.int32),
-        indices=rows.astype(np.int32),
-        weight=summed.astype(np.float32),
-        own_age=(len(liked) - 1 - last).astype(np.float32),
-        log_age=np.zeros(count, np.float32),
-        age_days=np.zeros(count, np.float32),
-        touched=sp.csr_array(
-            (np.ones(len(touched), np.float32), touched, np.array([0, len(touched)], np.int32)), shape=(1, n_items)
-        ),
+        indptr=np.searchsorted(pairs // n_items, np.arange(n_users + 1)).astype(np.int32),
+        indices=(pairs % n_items).astype(np.int32),
+        weight=np.bincount(np.searchsorted(pairs, key), weights[liked], len(pairs)).astype(np.float32),
+        own_age=own[last].astype(np.float32),
+        log_age=now,
+        age_days=now,
+        touched=entry,
         activity=activity,
     )
 

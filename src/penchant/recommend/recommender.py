@@ -21,7 +21,7 @@ from penchant.recommend.cold import near_new_items, similar_items
 from penchant.recommend.contributions import COLUMNS, contributions
 from penchant.recommend.diversify import diversify
 from penchant.recommend.explain import attribute, find_evidence
-from penchant.recommend.past import Past, past_of_items
+from penchant.recommend.past import Past, past_of_new
 from penchant.recommend.rank import Ranker, Single, ranker_from_parts
 from penchant.recommend.signals import SLOTS, Signals
 from penchant.scorers import top_items
@@ -108,7 +108,7 @@ class Recommender:
             batch = rows[start : start + step]
             own = points_of(leaves, bounds, batch)
             frames.append(self._list(self.past.take(batch), own, k, seen_too, batch, allowed, why))
-        return Recommendations(pl.concat(frames) if frames else empty_lists(why))
+        return Recommendations(pl.concat([empty_lists(why), *frames]))
 
     def lists(
         self,
@@ -144,27 +144,40 @@ class Recommender:
         item_rows: IntArray,
         weights: FloatArray,
         *,
+        user_rows: IntArray | None = None,
+        n_users: int | None = None,
         k: int = 10,
         allow_seen: bool | None = None,
         allowed: BoolArray | None = None,
         why: bool = False,
     ) -> Recommendations:
-        """Recommend to somebody who is not in the log (first events, an anonymous session).
+        """Recommend to people who are not in the log (first events, anonymous sessions), in batches of bounded memory.
 
         Args:
-            item_rows: (n,) what they touched, oldest first. weights: (n,) above zero liked, below zero disliked.
+            item_rows: (n,) what they touched, each one's oldest first. weights: (n,) above zero liked, below zero
+                disliked.
+            user_rows: (n,) whose touch it was, 0..n_users - 1; default: all of one person, user_row 0. n_users: people,
+                also those who touched nothing (default: as many as `user_rows` tells).
             allowed, why: as for `recommend`.
         Returns:
-            One list, user_row 0; layer is -1 (nobody forecast anything for this user).
+            A list each; layer is -1 (nobody forecast anything for them).
         """
         _check_k(k)
         rows = np.asarray(item_rows, np.int32)
         self._check_items(rows)
+        owners = np.zeros(len(rows), np.int32) if user_rows is None else np.asarray(user_rows, np.int32)
         if len(rows) != len(weights):
             raise DataError(f"recommend_from_items: one weight an item. Got {len(weights)} for {len(rows)} items")
-        past = past_of_items(rows, np.asarray(weights, np.float32), self.signals.n_items)
+        if len(rows) != len(owners):
+            raise DataError(f"recommend_from_items: one user an item. Got {len(owners)} for {len(rows)} items")
+        n_users = int(owners.max(initial=0)) + 1 if n_users is None else n_users
+        past = past_of_new(owners, rows, np.asarray(weights, np.float32), n_users=n_users, n_items=self.signals.n_items)
         seen_too = self.config.allow_seen if allow_seen is None else allow_seen
-        return Recommendations(self._list(past, None, k, seen_too, np.zeros(1, np.int32), allowed, why))
+        dims = self.fused.shape[1] if self.config.diversity > 0 else 0
+        step = batch_size(self.signals, max(self.config.n_candidates, k), dims)
+        batches = [np.arange(s, min(s + step, n_users), dtype=np.int32) for s in range(0, n_users, step)]
+        frames = [self._list(past.take(b), None, k, seen_too, b, allowed, why) for b in batches]
+        return Recommendations(pl.concat([empty_lists(why), *frames]))
 
     def similar_items(self, item_rows: IntArray, k: int = 10) -> pl.DataFrame:
         """Items most like each given item; also of and among items without events. See `cold.similar_items`.
