@@ -19,7 +19,8 @@ from penchant.recommend.contributions import in_words
 if TYPE_CHECKING:
     from penchant.assessment import Evaluation
     from penchant.comparison import Comparison
-    from penchant.model import Model, UserProfile
+    from penchant.model import Model
+    from penchant.user_profile import UserProfile
 
 WIDTH_OF_FILES = 150
 LAYER_STYLE = {"core": "bold green", "secondary": "yellow", "peripheral": "dim"}

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import polars as pl
 import scipy.sparse as sp
 
-from penchant.data import FloatArray, IntArray
+from penchant.data import BoolArray, FloatArray, IntArray
 from penchant.recommend.past import Past
 from penchant.scorers import top_items
 
@@ -16,13 +16,21 @@ FEW_USERS = 3  # an item liked by fewer users is new
 BATCH_BYTES = 128_000_000
 
 
-def similar_items(item_rows: IntArray, neighbours: sp.csr_array, vectors: FloatArray, k: int) -> pl.DataFrame:
+def similar_items(
+    item_rows: IntArray,
+    neighbours: sp.csr_array,
+    vectors: FloatArray,
+    k: int,
+    *,
+    allowed: BoolArray | None = None,
+) -> pl.DataFrame:
     """Items most like each given item: half taken together (scaled to the best neighbour), half cosine of vectors.
 
     An item without events is found, and finds, by its vector alone.
 
     Args:
-        neighbours: (n_items, n_items) item-kNN. vectors: (n_items, d) unit rows.
+        neighbours: (n_items, n_items) item-kNN. vectors: (n_items, d) unit rows. allowed: (n_items,) what may be
+            found; None = all.
     Returns:
         item_row i32, similar_row i32, rank i32 (from 1), score f32; only scores above zero.
     """
@@ -36,6 +44,8 @@ def similar_items(item_rows: IntArray, neighbours: sp.csr_array, vectors: FloatA
         together = np.divide(together, best, out=np.zeros_like(together), where=best > 0)
         alike = vectors[batch] @ vectors.T
         scores = (BEHAVIOUR_WEIGHT * together + (1 - BEHAVIOUR_WEIGHT) * alike).astype(np.float32)
+        if allowed is not None:
+            scores[:, ~allowed] = 0.0
         itself = sp.csr_array((np.ones(len(batch), np.int8), batch, np.arange(len(batch) + 1)), shape=scores.shape)
         top = top_items(np.where(scores > 0, scores, -np.inf).astype(np.float32), k, itself)
         row, place = np.nonzero(top >= 0)

@@ -15,6 +15,7 @@ from penchant.artefacts import csr_from_arrays, csr_to_arrays
 from penchant.config import RecommendConfig
 from penchant.data import LAYERS, BoolArray, FloatArray, IntArray, Parts, Profiles, Recommendations
 from penchant.errors import ConfigError, DataError
+from penchant.recommend.batch import Wanted, closed_items, empty, only_top, points_of
 from penchant.recommend.candidates import Candidates, describe, pick_candidates
 from penchant.recommend.cold import near_new_items, similar_items
 from penchant.recommend.contributions import COLUMNS, contributions
@@ -72,7 +73,9 @@ class Recommender:
         k: int = 10,
         allow_seen: bool | None = None,
         allowed: BoolArray | None = None,
+        source: BoolArray | None = None,
         why: bool = False,
+        evidence: bool = True,
     ) -> Recommendations:
         """Recommend k items to each known user, in batches of bounded memory.
 
@@ -84,7 +87,9 @@ class Recommender:
             profiles: their interest points: the leaves give each item its interest and layer, and each layer's best
                 leaves add candidates.
             allowed: (n_items,) the items that may be listed; a list is filled from them as far as there are k.
-            why: add the columns of `contributions.COLUMNS`.
+            source: (n_items,) the items of the past that are read (`Past.of_items`). Layers come of the whole past, so
+                they are not told then (-1) and bring no candidates.
+            why: add the columns of `contributions.COLUMNS`. evidence: False leaves that column empty, and is quicker.
         Raises:
             ConfigError: k is below 1. DataError: a row is no user of this log; names the first.
         """
@@ -96,7 +101,7 @@ class Recommender:
                 f"recommend: user rows must be in 0..{self.past.n_users - 1}. Got {int(wrong[0])}; "
                 "give an unknown user `popular`, or `recommend_from_items` with what they touched"
             )
-        seen_too = self.config.allow_seen if allow_seen is None else allow_seen
+        wanted = Wanted(k, self._seen_too(allow_seen), allowed, why, evidence)
         finest = pl.col("level") == pl.col("level").max()
         leaves = profiles.points.filter(finest).sort("user_row", maintain_order=True)
         bounds = np.searchsorted(leaves["user_row"].to_numpy(), np.arange(self.past.n_users + 1))
@@ -105,9 +110,10 @@ class Recommender:
         frames = []
         for start in range(0, len(rows), step):
             batch = rows[start : start + step]
-            own = _points_of(leaves, bounds, batch)
-            frames.append(self._list(self.past.take(batch), own, k, seen_too, batch, allowed, why))
-        return Recommendations(pl.concat(frames) if frames else _empty(why))
+            past = self.past.take(batch)
+            own = points_of(leaves, bounds, batch) if source is None else None
+            frames.append(self._list(past if source is None else past.of_items(source), own, batch, wanted))
+        return Recommendations(pl.concat(frames) if frames else empty(why))
 
     def lists(
         self,
@@ -162,10 +168,10 @@ class Recommender:
         if len(rows) != len(weights):
             raise DataError(f"recommend_from_items: one weight an item. Got {len(weights)} for {len(rows)} items")
         past = past_of_items(rows, np.asarray(weights, np.float32), self.signals.n_items)
-        seen_too = self.config.allow_seen if allow_seen is None else allow_seen
-        return Recommendations(self._list(past, None, k, seen_too, np.zeros(1, np.int32), allowed, why))
+        wanted = Wanted(k, self._seen_too(allow_seen), allowed, why)
+        return Recommendations(self._list(past, None, np.zeros(1, np.int32), wanted))
 
-    def similar_items(self, item_rows: IntArray, k: int = 10) -> pl.DataFrame:
+    def similar_items(self, item_rows: IntArray, k: int = 10, *, allowed: BoolArray | None = None) -> pl.DataFrame:
         """Items most like each given item; also of and among items without events. See `cold.similar_items`.
 
         Returns:
@@ -174,7 +180,7 @@ class Recommender:
         _check_k(k)
         rows = np.asarray(item_rows, np.int32)
         self._check_items(rows)
-        return similar_items(rows, self.signals.linear["item_knn"], self.fused, k)
+        return similar_items(rows, self.signals.linear["item_knn"], self.fused, k, allowed=allowed)
 
     def popular(self, k: int = 10, *, allowed: BoolArray | None = None) -> Recommendations:
         """The items most users liked in the log's last 30 days: for somebody of whom nothing is known (user_row 0)."""
@@ -227,18 +233,10 @@ class Recommender:
 
     # --- one batch ---
 
-    def _list(
-        self,
-        past: Past,
-        points: pl.DataFrame | None,
-        k: int,
-        seen_too: bool,
-        user_rows: IntArray,
-        allowed: BoolArray | None,
-        why: bool,
-    ) -> pl.DataFrame:
+    def _list(self, past: Past, points: pl.DataFrame | None, user_rows: IntArray, wanted: Wanted) -> pl.DataFrame:
         """One batch's lists. `points`: leaf points with user_row = place in the batch."""
-        blocked = _blocked(past, seen_too, allowed)
+        k = wanted.k
+        blocked = closed_items(past, wanted.seen_too, wanted.allowed)
         alone = isinstance(self.ranker, Single)
         scores = self.signals.score(past, frozenset({self.ranker.name}) if alone else None)
         found = self._candidates(past, scores, points, blocked, max(self.config.n_candidates, k))
@@ -251,7 +249,7 @@ class Recommender:
         score = ranked[row, column]
         rank = (place + 1).astype(np.int32)
         told = np.zeros((len(row), 0), np.float32)
-        if why:
+        if wanted.why:
             told = contributions(self.ranker, self.signals.names, found, np.maximum(order, 0))[row, place]
         if self.config.n_explore:
             items, source, score = self._explore(past, blocked, row, rank, items, source, score, k)
@@ -262,7 +260,7 @@ class Recommender:
             score,
             np.array((*self.signals.names, EXPLORATION), dtype=object)[source],
             points,
-            find_evidence(past, row, items, self.fused, N_EVIDENCE),
+            find_evidence(past, row, items, self.fused, N_EVIDENCE) if wanted.evidence else [[]] * len(row),
         )
         explored = pl.col("source") == EXPLORATION  # brought by no signal
         shares = [
@@ -291,7 +289,7 @@ class Recommender:
                 slots = self.signals.by_leaf(weight)
                 blocked_rows = np.repeat(np.arange(past.n_users), np.diff(blocked.indptr))
                 slots[blocked_rows, blocked.indices] = 0.0
-                extra[f"slots_{LAYERS[layer]}"] = _only_top(slots, LAYER_SLOTS)
+                extra[f"slots_{LAYERS[layer]}"] = only_top(slots, LAYER_SLOTS)
         rows, valid = pick_candidates(extra, blocked, n)
         return describe(self.signals, scores, past, rows, valid)
 
@@ -357,6 +355,9 @@ class Recommender:
             }
         )
 
+    def _seen_too(self, allow_seen: bool | None) -> bool:
+        return self.config.allow_seen if allow_seen is None else allow_seen
+
     def _check_items(self, rows: IntArray) -> None:
         wrong = rows[(rows < 0) | (rows >= self.signals.n_items)]
         if len(wrong):
@@ -366,48 +367,3 @@ class Recommender:
 def _check_k(k: int) -> None:
     if k < 1:
         raise ConfigError(f"k: must be at least 1. Got {k} instead")
-
-
-def _points_of(leaves: pl.DataFrame, bounds: npt.NDArray[np.int64], batch: IntArray) -> pl.DataFrame:
-    """Leaf points of a batch of users; user_row becomes the place in the batch."""
-    size = (bounds[1:] - bounds[:-1])[batch]
-    place = np.repeat(np.arange(len(batch)), size)
-    at = np.repeat(bounds[batch], size) + np.arange(int(size.sum())) - np.repeat(np.cumsum(size) - size, size)
-    found: pl.DataFrame = leaves[at]
-    return found.select(pl.Series("user_row", place, dtype=pl.Int32), "interest_row", "probability", "layer")
-
-
-def _blocked(past: Past, seen_too: bool, allowed: BoolArray | None) -> sp.csr_array:
-    """(n_users, n_items) stored entries are items that a user's list must not hold."""
-    blocked = sp.csr_array(past.touched.shape, dtype=np.float32) if seen_too else past.touched
-    if allowed is None:
-        return blocked
-    closed = np.flatnonzero(~allowed)
-    for_all = sp.csr_array(
-        (
-            np.ones(len(closed) * past.n_users, np.float32),
-            np.tile(closed, past.n_users),
-            np.arange(past.n_users + 1) * len(closed),
-        ),
-        shape=blocked.shape,
-    )
-    return sp.csr_array(blocked + for_all)
-
-
-def _only_top(values: FloatArray, n: int) -> FloatArray:
-    """Zero all but the n highest of each row."""
-    if n >= values.shape[1]:
-        return values
-    top = np.argpartition(-values, n - 1, axis=1)[:, :n]
-    out = np.zeros_like(values)
-    np.put_along_axis(out, top, np.take_along_axis(values, top, axis=1), axis=1)
-    return out
-
-
-def _empty(why: bool) -> pl.DataFrame:
-    shares = dict.fromkeys(COLUMNS, pl.Float32) if why else {}
-    return pl.DataFrame(
-        schema={"user_row": pl.Int32, "item_row": pl.Int32, "rank": pl.Int32, "score": pl.Float32,
-                "interest_row": pl.Int32, "layer": pl.Int8, "source": pl.String, "evidence": pl.List(pl.Int32),
-                **shares}
-    )  # fmt: skip

@@ -1,0 +1,73 @@
+"""One batch of users: what is asked of it, whose interests it holds, which items are closed to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import scipy.sparse as sp
+
+from penchant.data import BoolArray, FloatArray, IntArray
+from penchant.recommend.contributions import COLUMNS
+from penchant.recommend.past import Past
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """k: items a list · seen_too: whether it may hold what the user touched · allowed: (n_items,) what it may hold,
+    None = all · why: add the columns of `contributions.COLUMNS` · evidence: tell the past items that are near to each.
+    """
+
+    k: int
+    seen_too: bool = False
+    allowed: BoolArray | None = None
+    why: bool = False
+    evidence: bool = True
+
+
+def points_of(leaves: pl.DataFrame, bounds: npt.NDArray[np.int64], batch: IntArray) -> pl.DataFrame:
+    """Leaf points of a batch of users; user_row becomes the place in the batch."""
+    size = (bounds[1:] - bounds[:-1])[batch]
+    place = np.repeat(np.arange(len(batch)), size)
+    at = np.repeat(bounds[batch], size) + np.arange(int(size.sum())) - np.repeat(np.cumsum(size) - size, size)
+    found: pl.DataFrame = leaves[at]
+    return found.select(pl.Series("user_row", place, dtype=pl.Int32), "interest_row", "probability", "layer")
+
+
+def closed_items(past: Past, seen_too: bool, allowed: BoolArray | None) -> sp.csr_array:
+    """(n_users, n_items) stored entries are items that a user's list must not hold."""
+    blocked = sp.csr_array(past.touched.shape, dtype=np.float32) if seen_too else past.touched
+    if allowed is None:
+        return blocked
+    closed = np.flatnonzero(~allowed)
+    for_all = sp.csr_array(
+        (
+            np.ones(len(closed) * past.n_users, np.float32),
+            np.tile(closed, past.n_users),
+            np.arange(past.n_users + 1) * len(closed),
+        ),
+        shape=blocked.shape,
+    )
+    return sp.csr_array(blocked + for_all)
+
+
+def only_top(values: FloatArray, n: int) -> FloatArray:
+    """Zero all but the n highest of each row."""
+    if n >= values.shape[1]:
+        return values
+    top = np.argpartition(-values, n - 1, axis=1)[:, :n]
+    out = np.zeros_like(values)
+    np.put_along_axis(out, top, np.take_along_axis(values, top, axis=1), axis=1)
+    return out
+
+
+def empty(why: bool) -> pl.DataFrame:
+    """A table of no recommendation."""
+    shares = dict.fromkeys(COLUMNS, pl.Float32) if why else {}
+    return pl.DataFrame(
+        schema={"user_row": pl.Int32, "item_row": pl.Int32, "rank": pl.Int32, "score": pl.Float32,
+                "interest_row": pl.Int32, "layer": pl.Int8, "source": pl.String, "evidence": pl.List(pl.Int32),
+                **shares}
+    )  # fmt: skip
