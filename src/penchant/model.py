@@ -10,8 +10,9 @@ from typing import Any, Literal
 
 import numpy as np
 import polars as pl
+import scipy.sparse as sp
 
-from penchant import tables
+from penchant import kinds, tables
 from penchant.artefacts import load_folder, save_folder
 from penchant.config import Config, RunOptions, build_config
 from penchant.data import (
@@ -25,6 +26,8 @@ from penchant.data import (
     Profiles,
     Segments,
     Vectors,
+    space_from_parts,
+    space_to_parts,
 )
 from penchant.encode import encoder_from_parts
 from penchant.errors import ConfigError, ModelError, NotFoundError, did_you_mean
@@ -95,6 +98,8 @@ class Model:
         without: Sequence[str] = (),
         where: Sequence[str] = (),
         why: bool = False,
+        source_domain: str | None = None,
+        target_domain: str | None = None,
     ) -> pl.DataFrame:
         """Recommend k unseen items to each user (default: every user of the log).
 
@@ -105,15 +110,16 @@ class Model:
             why: add what speaks for each item: columns `why_interests`, `why_together`, `why_factors`, `why_texts`,
                 `why_popularity`, `why_item`, `why_user`, shares of the score whose absolute values sum to 1; below
                 zero speaks against it. Null where no signal brought the item.
+            source_domain: read the past in this domain of the catalogue alone; layers, which come of the whole past,
+                are null then. target_domain: list this domain alone.
         Returns:
-            user_id, item_id, rank (from 1), score, interest_id, layer, reason; users in the order asked. An unknown
-            user gets the recently popular items, and the reason says so.
+            user_id, item_id, rank (from 1), score, interest_id, layer, reason; users in the order asked. A user who
+            is unknown, or likes nothing in the source domain, gets recently popular items, and the reason says so.
         """
-        if k < 1:
-            raise ConfigError(f"k: must be at least 1. Got {k} instead")
-        asked = [str(u) for u in user_ids] if user_ids is not None else self.user_ids.to_list()
-        allowed = ItemFilter(only, without, where).allowed(self.items)
-        return tables.recommendations_table(self, asked, k, language, allowed, why)
+        _check_k(k)
+        asked = _ids(user_ids) if user_ids is not None else self.user_ids.to_list()
+        allowed = ItemFilter(only, without, where, target_domain).allowed(self.items)
+        return tables.recommendations_table(self, asked, k, language, allowed, why, source_domain)
 
     def recommend_from(
         self,
@@ -131,7 +137,7 @@ class Model:
         An item this model has never seen raises NotFoundError; use `place_items` for items with only a text. Other
         arguments as for `recommend`.
         """
-        rows = self.item_rows([str(i) for i in item_ids])
+        rows = self.item_rows(_ids(item_ids))
         allowed = ItemFilter(only, without, where).allowed(self.items)
         weights = np.ones(len(rows), np.float32)
         found = self.recommender.recommend_from_items(rows, weights, k=k, allowed=allowed, why=why)
@@ -143,10 +149,97 @@ class Model:
         Returns:
             text_row, interest_id, interest, membership (rows of one text sum to 1).
         """
+        return tables.placement_table(self, self.text_membership(texts))
+
+    def text_membership(self, texts: Sequence[str]) -> sp.csr_array:
+        """(n_texts, n_leaves) as `place_items`; an empty row for a text that is far from all."""
         if self.encoder is None or self.tree.text_centroids is None:
             raise ModelError("this model was fitted without item texts, so an item can't be placed by its text")
         vectors = Vectors(self.encoder.encode([str(t) for t in texts]), self.encoder.name)
-        return tables.placement_table(self, assign_by_text(self.tree, vectors, self.config.interests))
+        return assign_by_text(self.tree, vectors, self.config.interests)
+
+    # --- other kinds; `k` is at least 1, filters are those of `recommend` ---
+
+    def similar_items(
+        self,
+        item_ids: Sequence[str],
+        k: int = 10,
+        *,
+        only: Sequence[str] | None = None,
+        without: Sequence[str] = (),
+        where: Sequence[str] = (),
+    ) -> pl.DataFrame:
+        """Items like each given one: item_id, similar_id, title, rank, score (`penchant.kinds.similar`)."""
+        _check_k(k)
+        return kinds.similar_items(self, _ids(item_ids), k, ItemFilter(only, without, where).allowed(self.items))
+
+    def recommend_for_segment(
+        self,
+        segment: str,
+        k: int = 10,
+        *,
+        only: Sequence[str] | None = None,
+        without: Sequence[str] = (),
+        where: Sequence[str] = (),
+    ) -> pl.DataFrame:
+        """One list for a segment (id or name), by its members' own lists (`penchant.kinds.for_segment`).
+
+        Returns:
+            item_id, title, rank, score, member_share, interest_id, interest.
+        """
+        _check_k(k)
+        return kinds.segment_list(self, segment, k, ItemFilter(only, without, where).allowed(self.items))
+
+    def path(
+        self,
+        user_id: str,
+        k: int = 10,
+        *,
+        language: Literal["en", "zh"] = "en",
+        only: Sequence[str] | None = None,
+        without: Sequence[str] = (),
+        where: Sequence[str] = (),
+    ) -> pl.DataFrame:
+        """At most k items in an order in which they can be taken (`penchant.kinds.path`).
+
+        Returns:
+            user_id, item_id, title, rank, level, needed_for, score, interest_id, layer, reason.
+        """
+        _check_k(k)
+        allowed = ItemFilter(only, without, where).allowed(self.items)
+        return kinds.learning_path(self, str(user_id), k, language, allowed)
+
+    def similar_users(self, user_ids: Sequence[str], k: int = 10) -> pl.DataFrame:
+        """Users like each given one: user_id, similar_id, rank, score, shared_interests (`penchant.kinds.like_users`).
+
+        Raises:
+            NotFoundError: a user is not in the log this model was fitted on.
+        """
+        _check_k(k)
+        rows = np.array([self._user_row(u) for u in dict.fromkeys(_ids(user_ids))], np.int32)
+        return kinds.similar_users(self, rows, k)
+
+    def communities(
+        self, level: int | None = None, *, layer: Literal["core", "secondary"] = "secondary", k: int | None = None
+    ) -> pl.DataFrame:
+        """The users of each interest whose layer is at least `layer`, the k likeliest or all.
+
+        Returns:
+            interest_id, interest, user_id, layer, probability, rank; leaves by default, `level=1` for the top.
+        """
+        _check_k(1 if k is None else k)
+        return kinds.communities(self, level, layer, k)
+
+    def audience_for(
+        self, item_ids: Sequence[str] = (), *, text: str | None = None, k: int | None = None
+    ) -> kinds.Reach:
+        """Who should hear of some items, or of a text that is no item yet: tables of users and of segments.
+
+        Args:
+            k: users listed; None = a tenth of all.
+        """
+        _check_k(1 if k is None else k)
+        return kinds.audience_for(self, _ids(item_ids), text, k)
 
     # --- tables ---
 
@@ -224,7 +317,7 @@ class Model:
                     **({} if self.attributes is None else {"attributes": self.attributes}),
                 }
             ),
-            "space": _space_to_parts(self.space),
+            "space": space_to_parts(self.space),
             "representation": self.representation.to_parts(),
             "tree": tree_to_parts(self.tree),
             "forecast": self.forecast.to_parts(),
@@ -266,7 +359,7 @@ def load(path: str | Path, *, run: RunOptions | None = None) -> Model:
         clock=folder.about["clock"],
         items=Items(parts["items"].tables["items"], vectors),
         encoder=encoder_from_parts(parts["encoder"], run or RunOptions()) if "encoder" in parts else None,
-        space=_space_from_parts(parts["space"]),
+        space=space_from_parts(parts["space"]),
         representation=representation_from_parts(parts["representation"], run or RunOptions()),
         tree=tree_from_parts(parts["tree"]),
         forecast=Forecast.from_parts(parts["forecast"]),
@@ -279,19 +372,12 @@ def load(path: str | Path, *, run: RunOptions | None = None) -> Model:
     )
 
 
-def _space_to_parts(space: ItemSpace) -> Parts:
-    named = {"fused": space.fused, "text": space.text, "behaviour": space.behaviour}
-    return Parts(
-        {"names": {k: v.name for k, v in named.items() if v is not None}},
-        {k: v.values for k, v in named.items() if v is not None},
-    )
+def _ids(ids: Sequence[str]) -> list[str]:
+    if isinstance(ids, str):
+        raise ConfigError(f"ids must be a list. Got the one text '{ids}'; write ['{ids}']")
+    return [str(i) for i in ids]
 
 
-def _space_from_parts(parts: Parts) -> ItemSpace:
-    def get(key: str) -> Vectors | None:
-        return Vectors(parts.arrays[key], parts.config["names"][key]) if key in parts.arrays else None
-
-    fused = get("fused")
-    if fused is None:
-        raise ModelError("the model folder has no item vectors; fit the model again")
-    return ItemSpace(fused, get("text"), get("behaviour"))
+def _check_k(k: int) -> None:
+    if k < 1:
+        raise ConfigError(f"k: must be at least 1. Got {k} instead")

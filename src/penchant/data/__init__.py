@@ -17,7 +17,7 @@ from penchant.data.kinds import (
 )
 from penchant.data.log import Events, Finding, Items, Log
 from penchant.data.results import PastShares, Profiles, Recommendations, Segments
-from penchant.data.space import InterestTree, ItemSpace, Vectors
+from penchant.data.space import InterestTree, ItemSpace, Vectors, space_from_parts, space_to_parts
 
 __all__ = [
     "DAY_S",
@@ -40,5 +40,7 @@ __all__ = [
     "Segments",
     "TimeArray",
     "Vectors",
+    "space_from_parts",
+    "space_to_parts",
     "unit_rows",
 ]

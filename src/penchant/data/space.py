@@ -11,8 +11,8 @@ import numpy as np
 import polars as pl
 import scipy.sparse as sp
 
-from penchant.data.kinds import BoolArray, FloatArray, IntArray
-from penchant.errors import DataError
+from penchant.data.kinds import BoolArray, FloatArray, IntArray, Parts
+from penchant.errors import DataError, ModelError
 
 
 @dataclass(frozen=True)
@@ -108,3 +108,24 @@ class InterestTree:
         if filled.any():
             out[filled] = np.asarray(dense[filled].argmax(axis=1)).ravel()
         return out
+
+
+def space_to_parts(space: ItemSpace) -> Parts:
+    """The saved form."""
+    named = {"fused": space.fused, "text": space.text, "behaviour": space.behaviour}
+    return Parts(
+        {"names": {k: v.name for k, v in named.items() if v is not None}},
+        {k: v.values for k, v in named.items() if v is not None},
+    )
+
+
+def space_from_parts(parts: Parts) -> ItemSpace:
+    """Read the saved form back."""
+
+    def get(key: str) -> Vectors | None:
+        return Vectors(parts.arrays[key], parts.config["names"][key]) if key in parts.arrays else None
+
+    fused = get("fused")
+    if fused is None:
+        raise ModelError("the model folder has no item vectors; fit the model again")
+    return ItemSpace(fused, get("text"), get("behaviour"))
