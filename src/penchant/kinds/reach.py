@@ -75,8 +75,8 @@ def reach(model: Model, item_rows: IntArray | None, membership: sp.csr_array, k:
         k: users listed; None = a tenth of all.
     """
     n_users = len(model.user_ids)
-    chance = _chances(model)
-    expected, together, had = _measure(model, chance, item_rows, membership)
+    chance = chances(model)
+    expected, together, had = measure(model, chance, item_rows, membership)
     listed = np.flatnonzero(~had & ((expected > 0) | (together > 0)))
     score = _fused(expected[listed], together[listed])
     order = np.lexsort((listed, -expected[listed], -score))[: -(-n_users // TENTH) if k is None else k]
@@ -87,7 +87,7 @@ def reach(model: Model, item_rows: IntArray | None, membership: sp.csr_array, k:
     )
 
 
-def _chances(model: Model) -> sp.csr_array:
+def chances(model: Model) -> sp.csr_array:
     """(n_users, n_leaves) forecast of every interest point; an interest a user never touched has none."""
     points = model.profiles.of_level(model.tree.n_levels)
     at = (points["user_row"].to_numpy(), points["interest_row"].to_numpy())
@@ -95,7 +95,7 @@ def _chances(model: Model) -> sp.csr_array:
     return sp.csr_array(sp.coo_array((values, at), shape=(len(model.user_ids), model.tree.n_leaves)))
 
 
-def _measure(
+def measure(
     model: Model, chance: sp.csr_array, item_rows: IntArray | None, membership: sp.csr_array
 ) -> tuple[FloatArray, FloatArray, BoolArray]:
     """(n_users,) expected interest, strength of what is taken together, and who had all the items."""
@@ -125,14 +125,15 @@ def _mean(values: FloatArray, of: BoolArray) -> FloatArray:
 
 
 def _fused(expected: FloatArray, together: FloatArray) -> npt.NDArray[np.float64]:
-    """(n,) mean vote of both orders; who has nothing in one of them gets no vote there."""
+    """(n,) mean vote of both orders, or of the one that says anything; who has nothing in one gets no vote there."""
     votes = np.zeros(len(expected))
-    for values in (expected, together):
+    orders = [values for values in (expected, together) if values.any()]
+    for values in orders:
         order = np.argsort(-values, kind="stable")
         rank = np.empty(len(values), np.int32)
         rank[order] = np.arange(1, len(values) + 1, dtype=np.int32)
         votes += np.where(values > 0, place_votes(rank), 0.0)
-    return votes / 2
+    return votes / max(1, len(orders))
 
 
 def _users_table(
