@@ -49,7 +49,9 @@ def test_likeness_is_the_cosine_of_user_rows(four: Model) -> None:
 def test_likeness_is_the_same_in_any_batch_and_order(small: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     draw = np.random.default_rng(1)
     shares = draw.dirichlet(np.ones(3), N_USERS)
-    mixed = replace(small, profiles=points([(u, i, float(shares[u, i]), 0.3) for u in range(N_USERS) for i in range(3)]))
+    mixed = replace(
+        small, profiles=points([(u, i, float(shares[u, i]), 0.3) for u in range(N_USERS) for i in range(3)])
+    )
     users = [f"u{u}" for u in draw.permutation(N_USERS)]
     whole = mixed.similar_users(users, k=7)
     assert whole.height == 7 * N_USERS
@@ -128,7 +130,9 @@ def test_lift_is_the_mean_expected_interest_of_a_segment_by_that_of_all(small: M
     assert rows[None]["n_users"] == 1
     assert sum(r["best_share"] for r in rows.values()) == pytest.approx(1.0)
     by_hand = found.users.group_by("segment_id").len().rows()
-    assert {s: n / 10 for s, n in by_hand} == pytest.approx({s: r["best_share"] for s, r in rows.items() if r["best_share"]})
+    assert {s: n / 10 for s, n in by_hand} == pytest.approx(
+        {s: r["best_share"] for s, r in rows.items() if r["best_share"]}
+    )
 
 
 def test_of_several_items_users_are_judged_by_those_they_have_not_had(small: Model) -> None:

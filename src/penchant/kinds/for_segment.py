@@ -20,7 +20,7 @@ from penchant.tables import gather, segment_row
 if TYPE_CHECKING:
     from penchant.model import Model
 
-DEPTH = 50  # places of each member's list that vote, or k where that is more
+DEPTH = 20  # places of each member's list that vote, or k where that is more
 SMOOTHING = 10  # of reciprocal rank fusion: a first place weighs as much as two twelfth places
 BATCH_USERS = 10_000  # members whose lists are held at once
 
