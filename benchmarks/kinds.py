@@ -2,8 +2,8 @@
 
 Made-up markets, fitted on the first 85 % of the events. Segments: one list for all members, judged by NDCG@10 and
 recall@10 of what each of them took later and had not had; beside what the segment's members took most, and what
-everybody took most. Audiences: for each item that at least three users took later for the first time, the share of them
-in the best tenth of users; beside each of the two orders alone, and the users with most events.
+everybody took most, ever or lately. Audiences: for each item that at least three users took later for the first time,
+the share of them in the best tenth of users; beside each of the two orders alone, and the users with most events.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ def segment_scores(model: pc.Model, later: npt.NDArray[np.bool_]) -> dict[str, n
             "members' lists": model.item_rows(model.recommend_for_segment(name, 10)["item_id"].to_list()),
             "popular in the segment": np.argsort(-own, kind="stable")[:10],
             "popular": np.argsort(-every, kind="stable")[:10],
+            "popular, last 30 days": model.item_rows(model.recommend(["(nobody)"], 10)["item_id"].to_list()),
         }
         target = sp.csr_array(later[users].astype(np.float32))
         for method, items in lists.items():

@@ -24,7 +24,7 @@ from penchant.cli_options import (
 from penchant.errors import ConfigError
 
 Language = Annotated[str, typer.Option("--language", metavar="en|zh", help="of the reasons")]
-SHOWN = 20  # users of `reach` on a screen
+SHOWN, ROWS = 20, 100  # users of `reach`, and rows of any other table, on a screen
 
 
 def recommend(
@@ -185,7 +185,9 @@ def _tell(table: Any, out: Path | None, json: bool, title: str) -> None:
     elif json:
         show.facts(table.to_dicts())
     else:
-        show.frame(title, table)
+        show.frame(title, table.head(ROWS))
+        if table.height > ROWS:
+            show.warn(f"the first {ROWS} of {table.height:,} rows are shown; write all with -o FILE")
 
 
 def _warn_of_unknown(loaded: Any, asked: list[str] | None, source: str | None) -> None:

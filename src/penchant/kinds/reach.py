@@ -100,19 +100,19 @@ def measure(
 ) -> tuple[FloatArray, FloatArray, BoolArray]:
     """(n_users,) expected interest, strength of what is taken together, and who had all the items."""
     n_users, touched, liked = chance.shape[0], model.recommender.past.touched, model.recommender.past.matrix()
+    if item_rows is None:
+        mean = np.asarray(membership.mean(axis=0)).ravel()
+        return np.asarray(chance @ mean, np.float32), np.zeros(n_users, np.float32), np.zeros(n_users, np.bool_)
     linear = model.recommender.signals.linear
-    neighbours = linear.get("ease", linear["item_knn"])  # EASE may be left out of the signals
+    near = sp.csr_array(linear.get("ease", linear["item_knn"])[:, item_rows])  # EASE may be left out of the signals
     expected, together = np.zeros(n_users, np.float32), np.zeros(n_users, np.float32)
     had = np.zeros(n_users, np.bool_)
     step = max(1, BATCH_BYTES // (16 * max(1, membership.shape[0])))
     for start in range(0, n_users, step):
         rows = slice(start, min(start + step, n_users))
         interest = (chance[rows] @ membership.T).toarray()
-        if item_rows is None:
-            expected[rows] = interest.mean(axis=1)
-            continue
         open_ = touched[rows][:, item_rows].toarray() == 0
-        taken = (liked[rows] @ neighbours[:, item_rows]).toarray()
+        taken = (liked[rows] @ near).toarray()
         expected[rows], together[rows] = _mean(interest, open_), _mean(taken, open_)
         had[rows] = ~open_.any(axis=1)
     return expected, together, had

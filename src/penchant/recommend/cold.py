@@ -10,6 +10,7 @@ import scipy.sparse as sp
 from penchant.data import BoolArray, FloatArray, IntArray
 from penchant.recommend.past import Past
 from penchant.scorers import top_items
+from penchant.threads import one_thread
 
 BEHAVIOUR_WEIGHT = 0.5  # of what is taken together beside what is alike
 FEW_USERS = 3  # an item liked by fewer users is new
@@ -42,7 +43,8 @@ def similar_items(
         together = neighbours[batch].toarray()
         best = together.max(axis=1, keepdims=True, initial=0.0)
         together = np.divide(together, best, out=np.zeros_like(together), where=best > 0)
-        alike = vectors[batch] @ vectors.T
+        with one_thread("blas"):  # equal bytes on any number of threads
+            alike = vectors[batch] @ vectors.T
         scores = (BEHAVIOUR_WEIGHT * together + (1 - BEHAVIOUR_WEIGHT) * alike).astype(np.float32)
         if allowed is not None:
             scores[:, ~allowed] = 0.0
@@ -71,8 +73,6 @@ def near_new_items(
     Returns:
         (n_users, n) item rows, nearest first, -1 where fewer; and (n_users, n_items) summed cosines.
     """
-    from penchant.threads import one_thread
-
     with one_thread("blas"):  # equal bytes on any number of threads
         likeness = np.asarray(np.asarray(past.matrix() @ vectors, np.float32) @ vectors.T, np.float32)
     likeness[:, n_users_of_item >= FEW_USERS] = -np.inf
