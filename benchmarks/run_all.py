@@ -32,6 +32,7 @@ RUNS = (
     ("representations.py", "--logs", "market", "--splits", "time", "--methods", "popular,mean,factors,variational,gcn"),
     ("encoders.py", "--n", "1500"),
     ("affinity_cost.py",),
+    ("kinds.py",),
 )
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from penchant import __version__
+from penchant.cli_kinds import COMMANDS
 from penchant.cli_options import (
     Attributes,
     Cache,
@@ -23,10 +24,12 @@ from penchant.cli_options import (
     choice,
     make_run,
     names,
+    read_model,
     reads_a_log,
+    write_result,
 )
 from penchant.config import Config
-from penchant.errors import ConfigError, PenchantError
+from penchant.errors import PenchantError
 
 CTRL_C = 130
 
@@ -145,7 +148,7 @@ def profile(model: ModelArg, user: str, json: Json = False) -> None:
     """Show one user's layered interests with names, forecasts and evidence."""
     from penchant import show
 
-    found = _load(model).profile(user)
+    found = read_model(model).profile(user)
     show.facts(show.profile_facts(found)) if json else show.profile(found)
 
 
@@ -156,7 +159,7 @@ def profiles(
     level: Annotated[int | None, typer.Option("--level", help="1 = top of the tree; default: leaves")] = None,
 ) -> None:
     """Write every user's interest points."""
-    _write(_load(model).profiles_table(level), out)
+    write_result(read_model(model).profiles_table(level), out)
 
 
 @app.command()
@@ -164,10 +167,10 @@ def interests(model: ModelArg, out: OutFile = None, json: Json = False) -> None:
     """Print or write the interest tree."""
     from penchant import show
 
-    loaded = _load(model)
+    loaded = read_model(model)
     table = loaded.interests_table()
     if out is not None:
-        _write(table, out)
+        write_result(table, out)
     elif json:
         show.facts(table.to_dicts())
     else:
@@ -177,7 +180,7 @@ def interests(model: ModelArg, out: OutFile = None, json: Json = False) -> None:
 @app.command()
 def items(model: ModelArg, out: NeededFile) -> None:
     """Write the membership of items in interests."""
-    _write(_load(model).items_table(), out)
+    write_result(read_model(model).items_table(), out)
 
 
 @app.command()
@@ -185,10 +188,10 @@ def segments(model: ModelArg, out: OutFile = None, json: Json = False) -> None:
     """Print or write the user segments."""
     from penchant import show
 
-    loaded = _load(model)
+    loaded = read_model(model)
     table = loaded.segments_table()
     if out is not None:
-        _write(table, out)
+        write_result(table, out)
     elif json:
         show.facts(table.to_dicts())
     else:
@@ -198,55 +201,11 @@ def segments(model: ModelArg, out: OutFile = None, json: Json = False) -> None:
 @app.command()
 def audience(model: ModelArg, segment: str, out: NeededFile) -> None:
     """Write the users of a segment (by id or name)."""
-    _write(_load(model).audience(segment), out)
+    write_result(read_model(model).audience(segment), out)
 
 
-@app.command()
-def recommend(
-    model: ModelArg,
-    user: Annotated[str | None, typer.Argument(help="one user; default: all")] = None,
-    users: Annotated[
-        Path | None, typer.Option("--users", help="a table with user_id, or a text file, one id a line")
-    ] = None,
-    k: Annotated[int, typer.Option("-k", min=1, max=1000, help="items per user")] = 10,
-    language: Annotated[str, typer.Option("--language", metavar="en|zh", help="of the reasons")] = "en",
-    only: Annotated[Path | None, typer.Option("--only", metavar="FILE", help="item ids that may be listed")] = None,
-    without: Annotated[Path | None, typer.Option("--without", metavar="FILE", help="item ids that may not")] = None,
-    where: Annotated[
-        list[str] | None,
-        typer.Option("--where", metavar="CONDITION", help="on a catalogue column: 'price<20', 'categories=a|b'"),
-    ] = None,
-    why: Annotated[bool, typer.Option("--why", help="what speaks for each item, in shares of its score")] = False,
-    out: OutFile = None,
-    json: Json = False,
-) -> None:
-    """Recommend unseen items, each with the interest and the past events that brought it."""
-    from penchant import show
-    from penchant.io import read_ids
-
-    if user is not None and users is not None:
-        raise ConfigError("recommend: give USER or --users, not both")
-    loaded = _load(model)
-    asked = [user] if user is not None else read_ids(users) if users is not None else None
-    said = choice("--language", language, ("en", "zh"))
-    table = loaded.recommend(
-        asked,
-        k,
-        language=said,
-        only=read_ids(only, "item") if only is not None else None,
-        without=read_ids(without, "item") if without is not None else (),
-        where=where or (),
-        why=why,
-    )
-    unknown = int((loaded.user_rows(asked) < 0).sum()) if asked is not None else 0
-    if unknown:
-        show.warn(f"{unknown:,} of {len(asked or []):,} users are unknown to this model: they get what is popular now")
-    if out is not None:
-        _write(table, out)
-    elif json:
-        show.facts(table.to_dicts())
-    else:
-        show.recommendations(table, loaded, said)
+for name, command in COMMANDS.items():
+    app.command(name)(command)
 
 
 @app.command()
@@ -332,7 +291,7 @@ def report(
     """Write one self-contained page that works without a network."""
     from penchant.report import write_report
 
-    write_report(_load(model), out, evaluation=evaluation, language=choice("--language", language, ("en", "zh")))
+    write_report(read_model(model), out, evaluation=evaluation, language=choice("--language", language, ("en", "zh")))
     typer.echo(f"{out}: {out.stat().st_size / 1e6:.1f} MB, open it in a browser")
 
 
@@ -350,16 +309,3 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output (head, less) went away: not an error
         sys.exit(0)
-
-
-def _load(path: Path) -> Any:
-    from penchant.model import load
-
-    return load(path)
-
-
-def _write(table: Any, out: Path) -> None:
-    from penchant.io import write_table
-
-    write_table(table, out)
-    typer.echo(f"{out}: {table.height:,} rows")

@@ -47,6 +47,13 @@ Cache = Annotated[
     ),
 ]
 
+K = Annotated[int, typer.Option("-k", min=1, max=1000, help="how many")]
+Only = Annotated[Path | None, typer.Option("--only", metavar="FILE", help="item ids that may be listed")]
+Without = Annotated[Path | None, typer.Option("--without", metavar="FILE", help="item ids that may not")]
+Where = Annotated[
+    list[str] | None,
+    typer.Option("--where", metavar="CONDITION", help="on a catalogue column: 'price<20', 'categories=a|b'"),
+]
 
 Attributes = Annotated[str | None, typer.Option("--attributes", metavar="USERS", help="one row a user")]
 LogOptions = inspect.Signature(
@@ -134,3 +141,27 @@ def choice(option: str, got: str, allowed: tuple[str, ...]) -> Any:
     if got not in allowed:
         raise ConfigError(f"{option}: must be one of {', '.join(allowed)}. Got '{got}' instead")
     return got
+
+
+def item_filter(only: Path | None, without: Path | None, where: list[str] | None) -> dict[str, Any]:
+    """The filter options as arguments of the model's methods."""
+    from penchant.io import read_ids
+
+    return {
+        "only": read_ids(only, "item") if only is not None else None,
+        "without": read_ids(without, "item") if without is not None else (),
+        "where": where or (),
+    }
+
+
+def read_model(path: Path) -> Any:
+    from penchant.model import load
+
+    return load(path)
+
+
+def write_result(table: Any, out: Path) -> None:
+    from penchant.io import write_table
+
+    write_table(table, out)
+    typer.echo(f"{out}: {table.height:,} rows")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from penchant.data import BoolArray, Items
-from penchant.errors import ConfigError, DataError, did_you_mean
+from penchant.errors import ConfigError, DataError, NotFoundError, did_you_mean
 
 _CONDITION = re.compile(r"\s*([^<>=!]+?)\s*(<=|>=|!=|=|<|>)\s*(.*?)\s*")
 OPERATORS = "=, !=, <, <=, >, >="
@@ -17,7 +17,8 @@ OPERATORS = "=, !=, <, <=, >, >="
 
 @dataclass(frozen=True)
 class ItemFilter:
-    """only: ids that may be listed (None = all) · without: ids that may not · where: conditions that all must hold.
+    """only: ids that may be listed (None = all) · without: ids that may not · where: conditions that all must hold ·
+    domain: the one domain that may be listed (None = all).
 
     A condition is `column=value`, with `!=`, `<`, `<=`, `>` or `>=` too; `a|b` is either value. A column of lists
     (categories) holds a value if one of its entries is equal. Missing values satisfy `!=` alone. Dates are written
@@ -27,22 +28,23 @@ class ItemFilter:
     only: Sequence[str] | None = None
     without: Sequence[str] = ()
     where: Sequence[str] = ()
+    domain: str | None = None
 
     def allowed(self, items: Items) -> BoolArray | None:
         """(n_items,) which items may be listed; None: all.
 
         Raises:
             ConfigError: a condition that can't be read, or on a column the catalogue does not have.
-            DataError: an id of `only` is none of the catalogue, or no item is left.
+            DataError: an id of `only` is none of the catalogue, or no item is left. NotFoundError: no such domain.
 
         >>> catalogue = pl.DataFrame({"item_id": ["a", "b"], "title": "", "text": "", "categories": [["x"], ["y"]],
         ...     "price": [3, 30]})
         >>> ItemFilter(where=["price < 20", "categories=x|z"]).allowed(Items(catalogue)).tolist()
         [True, False]
         """
-        if self.only is None and not self.without and not self.where:
+        if self.only is None and not self.without and not self.where and self.domain is None:
             return None
-        keep = pl.lit(value=True)
+        keep = pl.lit(value=True) if self.domain is None else pl.lit(pl.Series(domain_items(items, self.domain)))
         if self.only is not None:
             asked = [str(i) for i in self.only]
             known = items.item_ids.is_in(asked)
@@ -68,7 +70,27 @@ class ItemFilter:
         """What is asked, for a message."""
         parts = [] if self.only is None else [f"{len(self.only):,} items allowed"]
         parts += [f"{len(self.without):,} items left out"] if self.without else []
+        parts += [f"domain '{self.domain}'"] if self.domain is not None else []
         return ", ".join([*parts, *(f"'{c}'" for c in self.where)])
+
+
+def domain_items(items: Items, domain: str) -> BoolArray:
+    """(n_items,) the items of a domain (`domain` in the catalogue).
+
+    Raises:
+        DataError: no item has a domain. NotFoundError: none has this one; names the nearest.
+    """
+    known = items.table["domain"] if "domain" in items.table.columns else pl.Series(dtype=pl.String)
+    if not known.count():
+        raise DataError(
+            "domain: no item of this model has one; give the catalogue a column 'domain' (or --columns domain=theirs) "
+            "and fit the model again"
+        )
+    found: BoolArray = (known == domain).fill_null(value=False).to_numpy()
+    if not found.any():
+        words = known.drop_nulls().unique().sort().to_list()
+        raise NotFoundError(f"domain '{domain}' is not in this model; {did_you_mean(domain, words)}")
+    return found
 
 
 def _condition(text: str, table: pl.DataFrame) -> pl.Expr:

@@ -10,13 +10,12 @@ from typing import Any, Literal, TypedDict, Unpack
 
 import numpy as np
 import polars as pl
+import scipy.sparse as sp
 
-from penchant import tables
+from penchant import kinds, tables
 from penchant.artefacts import load_folder, save_folder
 from penchant.config import Config, RunOptions, build_config
 from penchant.data import (
-    LAYERS,
-    STATES,
     Clock,
     Finding,
     IntArray,
@@ -37,6 +36,7 @@ from penchant.protocols import Encoder, Representation
 from penchant.recommend import Recommender
 from penchant.represent import representation_from_parts
 from penchant.segments import segments_from_parts, segments_to_parts
+from penchant.user_profile import LazyPoints, UserProfile
 
 _NEEDED = (
     "items",
@@ -50,55 +50,6 @@ _NEEDED = (
     "recommender",
     "facts",
 )
-
-
-@dataclass(frozen=True)
-class InterestPoint:
-    """One user's tie to one interest, in words."""
-
-    interest_id: str
-    interest: str
-    parent: str
-    layer: str
-    state: str
-    probability: float
-    affinity: float
-    share: float
-    aversion: float
-    n_events: int
-    last_seen: str | None
-    medoid_item_id: str | None
-    evidence: tuple[tuple[str, str], ...]
-    """(item_id, title) of the events that weigh most."""
-
-
-@dataclass(frozen=True)
-class UserProfile:
-    """All interest points of one user at the finest level, most probable first."""
-
-    user_id: str
-    segment: str | None
-    points: tuple[InterestPoint, ...]
-
-    def _of(self, layer: str) -> tuple[InterestPoint, ...]:
-        return tuple(p for p in self.points if p.layer == layer)
-
-    @property
-    def core(self) -> tuple[InterestPoint, ...]:
-        return self._of("core")
-
-    @property
-    def secondary(self) -> tuple[InterestPoint, ...]:
-        return self._of("secondary")
-
-    @property
-    def peripheral(self) -> tuple[InterestPoint, ...]:
-        return self._of("peripheral")
-
-    @property
-    def aversions(self) -> tuple[InterestPoint, ...]:
-        """Interests with more negative than positive evidence, strongest first."""
-        return tuple(sorted((p for p in self.points if p.aversion > p.affinity), key=lambda p: -p.aversion))
 
 
 class ListOptions(TypedDict, total=False):
@@ -155,6 +106,8 @@ class Model:
         without: Sequence[str] = (),
         where: Sequence[str] = (),
         why: bool = False,
+        source_domain: str | None = None,
+        target_domain: str | None = None,
     ) -> pl.DataFrame:
         """Recommend k unseen items to each user (default: every user of the log).
 
@@ -165,15 +118,16 @@ class Model:
             why: add what speaks for each item: columns `why_interests`, `why_together`, `why_factors`, `why_texts`,
                 `why_popularity`, `why_item`, `why_user`, shares of the score whose absolute values sum to 1; below
                 zero speaks against it. Null where no signal brought the item.
+            source_domain: read the past in this domain of the catalogue alone; layers, which come of the whole past,
+                are null then. target_domain: list this domain alone.
         Returns:
-            user_id, item_id, rank (from 1), score, interest_id, layer, reason; users in the order asked. An unknown
-            user gets the recently popular items, and the reason says so.
+            user_id, item_id, rank (from 1), score, interest_id, layer, reason; users in the order asked. A user who
+            is unknown, or likes nothing in the source domain, gets recently popular items, and the reason says so.
         """
-        if k < 1:
-            raise ConfigError(f"k: must be at least 1. Got {k} instead")
-        asked = [str(u) for u in user_ids] if user_ids is not None else self.user_ids.to_list()
-        allowed = ItemFilter(only, without, where).allowed(self.items)
-        return tables.recommendations_table(self, asked, k, language, allowed, why)
+        _check_k(k)
+        asked = _ids(user_ids) if user_ids is not None else self.user_ids.to_list()
+        allowed = ItemFilter(only, without, where, target_domain).allowed(self.items)
+        return tables.recommendations_table(self, asked, k, language, allowed, why, source_domain)
 
     def recommend_from(self, item_ids: Sequence[str], k: int = 10, **options: Unpack[ListOptions]) -> pl.DataFrame:
         """Recommend to somebody who is not in the log, from the items they touched (oldest first).
@@ -191,7 +145,7 @@ class Model:
         Returns:
             As `recommend`, user_id being the session's id, in the order given.
         """
-        rows = self.item_rows([str(i) for items in sessions.values() for i in items])
+        rows = self.item_rows([i for items in sessions.values() for i in _ids(items)])
         owners = np.repeat(np.arange(len(sessions)), [len(items) for items in sessions.values()]).astype(np.int32)
         asked = ItemFilter(options.get("only"), options.get("without", ()), options.get("where", ()))
         found = self.recommender.recommend_from_items(
@@ -212,10 +166,97 @@ class Model:
         Returns:
             text_row, interest_id, interest, membership (rows of one text sum to 1).
         """
+        return tables.placement_table(self, self.text_membership(texts))
+
+    def text_membership(self, texts: Sequence[str]) -> sp.csr_array:
+        """(n_texts, n_leaves) as `place_items`; an empty row for a text that is far from all."""
         if self.encoder is None or self.tree.text_centroids is None:
             raise ModelError("this model was fitted without item texts, so an item can't be placed by its text")
         vectors = Vectors(self.encoder.encode([str(t) for t in texts]), self.encoder.name)
-        return tables.placement_table(self, assign_by_text(self.tree, vectors, self.config.interests))
+        return assign_by_text(self.tree, vectors, self.config.interests)
+
+    # --- other kinds; `k` is at least 1, filters are those of `recommend` ---
+
+    def similar_items(
+        self,
+        item_ids: Sequence[str],
+        k: int = 10,
+        *,
+        only: Sequence[str] | None = None,
+        without: Sequence[str] = (),
+        where: Sequence[str] = (),
+    ) -> pl.DataFrame:
+        """Items like each given one: item_id, similar_id, title, rank, score (`penchant.kinds.similar`)."""
+        _check_k(k)
+        return kinds.similar_items(self, _ids(item_ids), k, ItemFilter(only, without, where).allowed(self.items))
+
+    def recommend_for_segment(
+        self,
+        segment: str,
+        k: int = 10,
+        *,
+        only: Sequence[str] | None = None,
+        without: Sequence[str] = (),
+        where: Sequence[str] = (),
+    ) -> pl.DataFrame:
+        """One list for a segment (id or name), by its members' own lists (`penchant.kinds.for_segment`).
+
+        Returns:
+            item_id, title, rank, score, member_share, interest_id, interest.
+        """
+        _check_k(k)
+        return kinds.segment_list(self, segment, k, ItemFilter(only, without, where).allowed(self.items))
+
+    def path(
+        self,
+        user_id: str,
+        k: int = 10,
+        *,
+        language: Literal["en", "zh"] = "en",
+        only: Sequence[str] | None = None,
+        without: Sequence[str] = (),
+        where: Sequence[str] = (),
+    ) -> pl.DataFrame:
+        """At most k items in an order in which they can be taken (`penchant.kinds.path`).
+
+        Returns:
+            user_id, item_id, title, rank, level, needed_for, score, interest_id, layer, reason.
+        """
+        _check_k(k)
+        allowed = ItemFilter(only, without, where).allowed(self.items)
+        return kinds.learning_path(self, str(user_id), k, language, allowed)
+
+    def similar_users(self, user_ids: Sequence[str], k: int = 10) -> pl.DataFrame:
+        """Users like each given one: user_id, similar_id, rank, score, shared_interests (`penchant.kinds.like_users`).
+
+        Raises:
+            NotFoundError: a user is not in the log this model was fitted on.
+        """
+        _check_k(k)
+        rows = np.array([self._user_row(u) for u in dict.fromkeys(_ids(user_ids))], np.int32)
+        return kinds.similar_users(self, rows, k)
+
+    def communities(
+        self, level: int | None = None, *, layer: Literal["core", "secondary"] = "secondary", k: int | None = None
+    ) -> pl.DataFrame:
+        """The users of each interest whose layer is at least `layer`, the k likeliest or all.
+
+        Returns:
+            interest_id, interest, user_id, layer, probability, rank; leaves by default, `level=1` for the top.
+        """
+        _check_k(1 if k is None else k)
+        return kinds.communities(self, level, layer, k)
+
+    def audience_for(
+        self, item_ids: Sequence[str] = (), *, text: str | None = None, k: int | None = None
+    ) -> kinds.Reach:
+        """Who should hear of some items, or of a text that is no item yet: tables of users and of segments.
+
+        Args:
+            k: users listed; None = a tenth of all.
+        """
+        _check_k(1 if k is None else k)
+        return kinds.audience_for(self, _ids(item_ids), text, k)
 
     # --- tables ---
 
@@ -276,8 +317,8 @@ class Model:
         return row
 
     @cached_property
-    def _points_by_user(self) -> _LazyPoints:
-        return _LazyPoints(self)
+    def _points_by_user(self) -> LazyPoints:
+        return LazyPoints(self)
 
     # --- saved form ---
 
@@ -348,38 +389,12 @@ def load(path: str | Path, *, run: RunOptions | None = None) -> Model:
     )
 
 
-class _LazyPoints:
-    """Interest points of one user on demand: profiles of millions of users are never all turned into objects."""
+def _ids(ids: Sequence[str]) -> list[str]:
+    if isinstance(ids, str):
+        raise ConfigError(f"ids must be a list. Got the one text '{ids}'; write ['{ids}']")
+    return [str(i) for i in ids]
 
-    def __init__(self, model: Model) -> None:
-        self._model = model
-        points = model.profiles.of_level(model.tree.n_levels)
-        self._points = points
-        self._bounds = np.searchsorted(points["user_row"].to_numpy(), np.arange(len(model.user_ids) + 1))
 
-    def get(self, row: int) -> tuple[InterestPoint, ...]:
-        start, end = int(self._bounds[row]), int(self._bounds[row + 1])
-        model, nodes = self._model, self._model.tree.nodes
-        ids, titles = model.items.item_ids, model.items.titles
-        names, parents = nodes["name"], nodes["parent_row"]
-        out = []
-        for p in self._points.slice(start, end - start).iter_rows(named=True):
-            node, parent, medoid = p["interest_row"], parents[p["interest_row"]], p["medoid_item_row"]
-            out.append(
-                InterestPoint(
-                    interest_id=nodes["interest_id"][node],
-                    interest=names[node],
-                    parent=names[parent] if parent >= 0 else "",
-                    layer=LAYERS[p["layer"]],
-                    state=STATES[p["state"]],
-                    probability=p["probability"],
-                    affinity=p["affinity"],
-                    share=p["share"],
-                    aversion=p["aversion"],
-                    n_events=p["n_events"],
-                    last_seen=tables.as_date(p["last_time"]) if model.clock == "time" else None,
-                    medoid_item_id=ids[medoid] if medoid >= 0 else None,
-                    evidence=tuple((ids[i], titles[i]) for i in p["evidence"]),
-                )
-            )
-        return tuple(out)
+def _check_k(k: int) -> None:
+    if k < 1:
+        raise ConfigError(f"k: must be at least 1. Got {k} instead")

@@ -19,7 +19,8 @@ from penchant.recommend.contributions import in_words
 if TYPE_CHECKING:
     from penchant.assessment import Evaluation
     from penchant.comparison import Comparison
-    from penchant.model import Model, UserProfile
+    from penchant.model import Model
+    from penchant.user_profile import UserProfile
 
 WIDTH_OF_FILES = 150
 LAYER_STYLE = {"core": "bold green", "secondary": "yellow", "peripheral": "dim"}
@@ -49,6 +50,13 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], 
     for row in rows:
         out.add_row(*(escape(cell(v)) for v in row))
     _console().print(out)
+
+
+def frame(title: str, found: pl.DataFrame) -> None:
+    """Print a table as it is, numbers to the right, lists as words."""
+    numeric = [name for name, kind in found.schema.items() if kind.is_numeric()]
+    rows = [tuple(", ".join(map(str, v)) if isinstance(v, list) else v for v in row) for row in found.rows()]
+    table(title, found.columns, rows, right=numeric)
 
 
 def doctor(found: Mapping[str, Any]) -> None:
@@ -192,19 +200,16 @@ def recommendations(found: pl.DataFrame, model: Model, language: Literal["en", "
 
 def evaluation(result: Evaluation) -> None:
     """Print the peers' table and the layers' report."""
-    for title, frame in result.frames():
-        rows = [tuple(r) for r in frame.rows()]
-        numeric = [n for n, kind in frame.schema.items() if kind.is_numeric()]
-        table(f"\n{title}", frame.columns, rows, right=numeric)
+    for title, found in result.frames():
+        frame(f"\n{title}", found)
     for line in result.notes:
         _console().print(f"- {escape(line)}", soft_wrap=True)
 
 
 def comparison(result: Comparison) -> None:
     """Print both leaderboards and the advice."""
-    for title, frame in result.frames():
-        numeric = [n for n, kind in frame.schema.items() if kind.is_numeric()]
-        table(f"\n{title}", frame.columns, frame.rows(), right=numeric)
+    for title, found in result.frames():
+        frame(f"\n{title}", found)
     for line in result.advice:
         _console().print(f"- {escape(line)}", soft_wrap=True)
 

@@ -10,8 +10,9 @@ import numpy as np
 import polars as pl
 import scipy.sparse as sp
 
-from penchant.data import LAYERS, STATES, BoolArray, Recommendations
+from penchant.data import LAYERS, STATES, BoolArray, FloatArray, Recommendations
 from penchant.errors import ConfigError, NotFoundError, did_you_mean
+from penchant.filters import domain_items
 from penchant.recommend.contributions import COLUMNS as WHY_COLUMNS
 from penchant.recommend.explain import explain
 
@@ -22,6 +23,10 @@ Language = Literal["en", "zh"]
 UNKNOWN_USER: dict[Language, str] = {
     "en": "recently popular: this user is not in the log the model was fitted on",
     "zh": "近期热门：训练模型的日志里没有这个用户",
+}
+NOTHING_THERE: dict[Language, str] = {
+    "en": "recently popular: this user likes nothing of the domain “{domain}” yet",
+    "zh": "近期热门：该用户在“{domain}”领域尚无喜欢的物品",
 }
 RECOMMENDATION_COLUMNS = ("user_id", "item_id", "rank", "score", "interest_id", "layer", "reason")
 
@@ -35,26 +40,35 @@ def as_date(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def profiles_table(model: Model, level: int | None) -> pl.DataFrame:
-    """user_id, interest_id, interest, layer, state, probability, affinity, share, last_seen, medoid_item_id, ..."""
+def points_of_level(model: Model, level: int | None) -> pl.DataFrame:
+    """Interest points of one level of the tree; None = leaves.
+
+    Raises:
+        ConfigError: the tree has no such level.
+    """
     level = model.tree.n_levels if level is None else level
     if not 1 <= level <= model.tree.n_levels:
         raise ConfigError(f"level: must be 1 (top) to {model.tree.n_levels} (leaves). Got {level} instead")
-    points = model.profiles.of_level(level)
+    return model.profiles.of_level(level)
+
+
+def profiles_table(model: Model, level: int | None) -> pl.DataFrame:
+    """user_id, interest_id, interest, layer, state, probability, affinity, share, last_seen, medoid_item_id, ..."""
+    points = points_of_level(model, level)
     nodes = model.tree.nodes
     timed = model.clock == "time"
     last_seen = pl.from_epoch((pl.col("last_time") * 1000).cast(pl.Int64), time_unit="ms")
     return points.select(
-        _gather(model.user_ids, points["user_row"]).alias("user_id"),
-        _gather(nodes["interest_id"], points["interest_row"]).alias("interest_id"),
-        _gather(nodes["name"], points["interest_row"]).alias("interest"),
-        _gather(pl.Series(LAYERS), points["layer"]).alias("layer"),
-        _gather(pl.Series(STATES), points["state"]).alias("state"),
+        gather(model.user_ids, points["user_row"]).alias("user_id"),
+        gather(nodes["interest_id"], points["interest_row"]).alias("interest_id"),
+        gather(nodes["name"], points["interest_row"]).alias("interest"),
+        gather(pl.Series(LAYERS), points["layer"]).alias("layer"),
+        gather(pl.Series(STATES), points["state"]).alias("state"),
         "probability",
         "affinity",
         "share",
         (last_seen if timed else pl.lit(None, pl.Datetime("ms"))).alias("last_seen"),
-        _gather(model.items.item_ids, points["medoid_item_row"]).alias("medoid_item_id"),
+        gather(model.items.item_ids, points["medoid_item_row"]).alias("medoid_item_id"),
         "aversion",
         "n_events",
         "n_active_days",
@@ -69,13 +83,13 @@ def interests_table(model: Model) -> pl.DataFrame:
     )
     return nodes.select(
         "interest_id",
-        _gather(nodes["interest_id"], nodes["parent_row"]).alias("parent_id"),
+        gather(nodes["interest_id"], nodes["parent_row"]).alias("parent_id"),
         "level",
         "name",
         "keywords",
         "n_items",
         pl.Series("n_users", users.astype(np.int32)),
-        _gather(model.items.item_ids, nodes["medoid_item_row"]).alias("medoid_item_id"),
+        gather(model.items.item_ids, nodes["medoid_item_row"]).alias("medoid_item_id"),
         "coverage",
         "distinctiveness",
     )
@@ -114,12 +128,7 @@ def segments_table(model: Model) -> pl.DataFrame:
 
 def audience_table(model: Model, segment: str) -> pl.DataFrame:
     """user_id, segment_id, segment, core_interests (names of the user's core interests), and the user's attributes."""
-    table = model.segments.table
-    hits = table.with_row_index("row").filter((pl.col("segment_id") == segment) | (pl.col("name") == segment))
-    if hits.is_empty():
-        known = table["segment_id"].to_list() + table["name"].to_list()
-        raise NotFoundError(f"segment '{segment}' is not in this model; {did_you_mean(segment, known)}")
-    row = int(hits["row"][0])
+    table, row = model.segments.table, segment_row(model, segment)
     users = np.flatnonzero(model.segments.segment_row == row).astype(np.int32)
     core = (
         profiles_table(model, None)
@@ -128,8 +137,8 @@ def audience_table(model: Model, segment: str) -> pl.DataFrame:
         .agg(pl.col("interest").alias("core_interests"))
     )
     out = (
-        pl.DataFrame({"user_id": _gather(model.user_ids, pl.Series(users))})
-        .with_columns(segment_id=pl.lit(hits["segment_id"][0]), segment=pl.lit(hits["name"][0]))
+        pl.DataFrame({"user_id": gather(model.user_ids, pl.Series(users))})
+        .with_columns(segment_id=pl.lit(table["segment_id"][row]), segment=pl.lit(table["name"][row]))
         .join(core, on="user_id", how="left", maintain_order="left")
         .with_columns(pl.col("core_interests").fill_null([]))
     )
@@ -138,25 +147,58 @@ def audience_table(model: Model, segment: str) -> pl.DataFrame:
     return out
 
 
+def segment_row(model: Model, segment: str) -> int:
+    """Row of a segment, by its id or its name.
+
+    Raises:
+        NotFoundError: there is none; names the nearest.
+    """
+    table = model.segments.table
+    hits = ((table["segment_id"] == segment) | (table["name"] == segment)).arg_true()
+    if hits.is_empty():
+        known = table["segment_id"].to_list() + table["name"].to_list()
+        raise NotFoundError(f"segment '{segment}' is not in this model; {did_you_mean(segment, known)}")
+    return int(hits[0])
+
+
 def recommendations_table(
-    model: Model, user_ids: Sequence[str], k: int, language: Language, allowed: BoolArray | None, why: bool
+    model: Model,
+    user_ids: Sequence[str],
+    k: int,
+    language: Language,
+    allowed: BoolArray | None,
+    why: bool,
+    source_domain: str | None = None,
 ) -> pl.DataFrame:
-    """Recommend to known users, and recently popular items to unknown ones, in the order asked."""
+    """Recommend to users in the order asked; recently popular items to those of whom nothing is known.
+
+    Args:
+        source_domain: the past is read in this domain alone.
+    """
     distinct = list(dict.fromkeys(user_ids))
     if not distinct:
         raise ConfigError("recommend: no user was asked for; give user ids, or none at all for every user")
     rows = model.user_rows(distinct)
-    known = rows[rows >= 0]
+    source = domain_items(model.items, source_domain) if source_domain is not None else None
+    known = rows >= 0
+    read = known if source is None else known & (n_liked_of(model, source)[rows] > 0)
     frames = []
-    if len(known):
-        found = model.recommender.recommend(known, model.profiles, k=k, allowed=allowed, why=why)
+    if read.any():
+        found = model.recommender.recommend(rows[read], model.profiles, k=k, allowed=allowed, source=source, why=why)
         frames.append(recommendation_rows(model, found, model.user_ids, language))
-    unknown = [u for u, row in zip(distinct, rows.tolist(), strict=True) if row < 0]
-    if unknown:
-        frames.append(_popular_rows(model, unknown, k, language, allowed, why))
+    silent = NOTHING_THERE[language].format(domain=source_domain)
+    for told, reason in ((known & ~read, silent), (~known, UNKNOWN_USER[language])):
+        others = [distinct[i] for i in np.flatnonzero(told)]
+        if others:
+            frames.append(_popular_rows(model, others, k, reason, allowed, why))
     out = pl.concat(frames)
     order = pl.DataFrame({"user_id": distinct, "order": np.arange(len(distinct))})
     return out.join(order, on="user_id", maintain_order="left").sort("order", "rank").drop("order")
+
+
+def n_liked_of(model: Model, items: BoolArray) -> FloatArray:
+    """(n_users,) how many of these items each user likes."""
+    return np.asarray(model.recommender.past.matrix() @ items.astype(np.float32), np.float32)
 
 
 def recommendation_rows(
@@ -166,24 +208,24 @@ def recommendation_rows(
     table, nodes = found.table, model.tree.nodes
     reasons = explain(found, model.items, model.tree, language)
     return table.select(
-        _gather(user_ids, table["user_row"]).alias("user_id"),
-        _gather(model.items.item_ids, table["item_row"]).alias("item_id"),
+        gather(user_ids, table["user_row"]).alias("user_id"),
+        gather(model.items.item_ids, table["item_row"]).alias("item_id"),
         "rank",
         "score",
-        _gather(nodes["interest_id"], table["interest_row"]).alias("interest_id"),
-        _gather(pl.Series(LAYERS), table["layer"]).alias("layer"),
+        gather(nodes["interest_id"], table["interest_row"]).alias("interest_id"),
+        gather(pl.Series(LAYERS), table["layer"]).alias("layer"),
         pl.Series("reason", reasons, dtype=pl.String),
         *(name for name in table.columns if name in WHY_COLUMNS),
     )
 
 
 def _popular_rows(
-    model: Model, user_ids: Sequence[str], k: int, language: Language, allowed: BoolArray | None, why: bool
+    model: Model, user_ids: Sequence[str], k: int, reason: str, allowed: BoolArray | None, why: bool
 ) -> pl.DataFrame:
     popular = model.recommender.popular(k, allowed=allowed)
     one = recommendation_rows(model, popular, pl.Series(["?"])).drop("user_id")
     users = pl.DataFrame({"user_id": list(user_ids)})
-    out = users.join(one, how="cross").with_columns(pl.lit(UNKNOWN_USER[language]).alias("reason"))
+    out = users.join(one, how="cross").with_columns(pl.lit(reason).alias("reason"))
     shares = {name: pl.lit(float(name == "why_popularity"), pl.Float32) for name in WHY_COLUMNS if why}
     return out.select(RECOMMENDATION_COLUMNS).with_columns(**shares)
 
@@ -195,7 +237,7 @@ def _membership_table(model: Model, membership: sp.csr_array, ids: pl.Series, na
     filled = pl.DataFrame(
         {
             "row": rows,
-            "interest_id": _gather(model.tree.nodes["interest_id"], pl.Series(matrix.indices.astype(np.int32))),
+            "interest_id": gather(model.tree.nodes["interest_id"], pl.Series(matrix.indices.astype(np.int32))),
             "membership": matrix.data.astype(np.float32),
         }
     )
@@ -203,10 +245,10 @@ def _membership_table(model: Model, membership: sp.csr_array, ids: pl.Series, na
         interest_id=pl.lit(None, pl.String), membership=pl.lit(0.0, pl.Float32)
     )
     out = pl.concat([filled, empty]).sort("row", "membership", descending=[False, True], maintain_order=True)
-    return out.select(_gather(ids, out["row"]).alias(name), "interest_id", "membership")
+    return out.select(gather(ids, out["row"]).alias(name), "interest_id", "membership")
 
 
-def _gather(values: pl.Series, rows: pl.Series) -> pl.Series:
+def gather(values: pl.Series, rows: pl.Series) -> pl.Series:
     """values[rows], null where a row is negative or null."""
     index = rows.cast(pl.Int64)
     return values.gather(index.set(index < 0, None))

@@ -23,7 +23,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 def _contract() -> dict[str, list[str]]:
     """Command -> columns, as docs/contracts.md promises them."""
     text = (DOCS / "contracts.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| `(\w+)` \| ([a-z_]+, .*) \|$", text, flags=re.M)
+    rows = re.findall(r"^\| `([\w -]+)` \| ([a-z_]+, .*) \|$", text, flags=re.M)
     return {name: re.findall(r"[a-z_]+", re.sub(r"\(.*?\)", "", columns)) for name, columns in rows}
 
 
@@ -107,14 +107,14 @@ def test_ctrl_c_leaves_nothing_half_written(
 
 
 def test_every_command_of_the_readme_exists_and_has_help(cli: Cli) -> None:
-    reading = "profile profiles interests items segments audience recommend report"
+    reading = "profile profiles interests items segments audience recommend similar users-like communities reach report"
     commands = f"demo world doctor fit evaluate compare {reading}"
     for command in commands.split():
         ran = cli(command, "--help")
         assert ran.code == 0
         assert "Usage" in ran.out
     readme = (DOCS.parent / "README.md").read_text(encoding="utf-8")
-    assert set(re.findall(r"^penchant (\w+)", readme, flags=re.M)) <= set(commands.split())
+    assert set(re.findall(r"^penchant ([\w-]+)", readme, flags=re.M)) <= set(commands.split())
     assert cli("--version").out.startswith("penchant ")
 
 

@@ -1,6 +1,8 @@
-"""What a batch of users' lists is made from: their interest points, the items they must not get, an empty table."""
+"""One batch of users: what is asked of it, whose interests it holds, which items are closed to it."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +12,19 @@ import scipy.sparse as sp
 from penchant.data import BoolArray, FloatArray, IntArray
 from penchant.recommend.contributions import COLUMNS
 from penchant.recommend.past import Past
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """k: items a list · seen_too: whether it may hold what the user touched · allowed: (n_items,) what it may hold,
+    None = all · why: add the columns of `contributions.COLUMNS` · evidence: tell the past items that are near to each.
+    """
+
+    k: int
+    seen_too: bool = False
+    allowed: BoolArray | None = None
+    why: bool = False
+    evidence: bool = True
 
 
 def points_of(leaves: pl.DataFrame, bounds: npt.NDArray[np.int64], batch: IntArray) -> pl.DataFrame:
@@ -23,9 +38,9 @@ def points_of(leaves: pl.DataFrame, bounds: npt.NDArray[np.int64], batch: IntArr
 
 def closed_items(past: Past, seen_too: bool, allowed: BoolArray | None) -> sp.csr_array:
     """(n_users, n_items) stored entries are items that a user's list must not hold."""
-    seen = sp.csr_array(past.touched.shape, dtype=np.float32) if seen_too else past.touched
+    blocked = sp.csr_array(past.touched.shape, dtype=np.float32) if seen_too else past.touched
     if allowed is None:
-        return seen
+        return blocked
     closed = np.flatnonzero(~allowed)
     for_all = sp.csr_array(
         (
@@ -33,9 +48,9 @@ def closed_items(past: Past, seen_too: bool, allowed: BoolArray | None) -> sp.cs
             np.tile(closed, past.n_users),
             np.arange(past.n_users + 1) * len(closed),
         ),
-        shape=seen.shape,
+        shape=blocked.shape,
     )
-    return sp.csr_array(seen + for_all)
+    return sp.csr_array(blocked + for_all)
 
 
 def only_top(values: FloatArray, n: int) -> FloatArray:
@@ -49,7 +64,7 @@ def only_top(values: FloatArray, n: int) -> FloatArray:
 
 
 def empty_lists(why: bool) -> pl.DataFrame:
-    """Lists of nobody, with the columns of `Recommendations`."""
+    """A table of no recommendation."""
     shares = dict.fromkeys(COLUMNS, pl.Float32) if why else {}
     return pl.DataFrame(
         schema={"user_row": pl.Int32, "item_row": pl.Int32, "rank": pl.Int32, "score": pl.Float32,

@@ -7,22 +7,31 @@ import numpy.typing as npt
 import polars as pl
 import scipy.sparse as sp
 
-from penchant.data import FloatArray, IntArray
+from penchant.data import BoolArray, FloatArray, IntArray
 from penchant.recommend.past import Past
 from penchant.scorers import top_items
+from penchant.threads import one_thread
 
 BEHAVIOUR_WEIGHT = 0.5  # of what is taken together beside what is alike
 FEW_USERS = 3  # an item liked by fewer users is new
 BATCH_BYTES = 128_000_000
 
 
-def similar_items(item_rows: IntArray, neighbours: sp.csr_array, vectors: FloatArray, k: int) -> pl.DataFrame:
+def similar_items(
+    item_rows: IntArray,
+    neighbours: sp.csr_array,
+    vectors: FloatArray,
+    k: int,
+    *,
+    allowed: BoolArray | None = None,
+) -> pl.DataFrame:
     """Items most like each given item: half taken together (scaled to the best neighbour), half cosine of vectors.
 
     An item without events is found, and finds, by its vector alone.
 
     Args:
-        neighbours: (n_items, n_items) item-kNN. vectors: (n_items, d) unit rows.
+        neighbours: (n_items, n_items) item-kNN. vectors: (n_items, d) unit rows. allowed: (n_items,) what may be
+            found; None = all.
     Returns:
         item_row i32, similar_row i32, rank i32 (from 1), score f32; only scores above zero.
     """
@@ -34,8 +43,11 @@ def similar_items(item_rows: IntArray, neighbours: sp.csr_array, vectors: FloatA
         together = neighbours[batch].toarray()
         best = together.max(axis=1, keepdims=True, initial=0.0)
         together = np.divide(together, best, out=np.zeros_like(together), where=best > 0)
-        alike = vectors[batch] @ vectors.T
+        with one_thread("blas"):  # equal bytes on any number of threads
+            alike = vectors[batch] @ vectors.T
         scores = (BEHAVIOUR_WEIGHT * together + (1 - BEHAVIOUR_WEIGHT) * alike).astype(np.float32)
+        if allowed is not None:
+            scores[:, ~allowed] = 0.0
         itself = sp.csr_array((np.ones(len(batch), np.int8), batch, np.arange(len(batch) + 1)), shape=scores.shape)
         top = top_items(np.where(scores > 0, scores, -np.inf).astype(np.float32), k, itself)
         row, place = np.nonzero(top >= 0)
@@ -61,8 +73,6 @@ def near_new_items(
     Returns:
         (n_users, n) item rows, nearest first, -1 where fewer; and (n_users, n_items) summed cosines.
     """
-    from penchant.threads import one_thread
-
     with one_thread("blas"):  # equal bytes on any number of threads
         likeness = np.asarray(np.asarray(past.matrix() @ vectors, np.float32) @ vectors.T, np.float32)
     likeness[:, n_users_of_item >= FEW_USERS] = -np.inf

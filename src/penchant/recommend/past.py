@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 import scipy.sparse as sp
 
-from penchant.data import DAY_S, Events, FloatArray, IntArray, Parts
+from penchant.data import DAY_S, BoolArray, Events, FloatArray, IntArray, Parts
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,32 @@ class Past:
             age_days=self.age_days[at],
             touched=sp.csr_array(self.touched[user_rows]),
             activity=self.activity[user_rows],
+        )
+
+    def of_items(self, keep: BoolArray) -> Past:
+        """The same users' past among some items alone, as if they had liked no other.
+
+        Two things are kept of the whole log: what they touched (a list leaves it out wherever that was) and how active
+        they are.
+
+        Args:
+            keep: (n_items,) the items that are read.
+        """
+        owner = np.repeat(np.arange(self.n_users), self.n_liked)
+        kept = keep[self.indices]
+        owner, own_age = owner[kept], self.own_age[kept]
+        indptr = np.searchsorted(owner, np.arange(self.n_users + 1)).astype(np.int32)
+        order = np.lexsort((own_age, owner))
+        later = np.empty(len(owner), np.float32)
+        later[order] = np.arange(len(owner)) - indptr[:-1][owner[order]]
+        return replace(
+            self,
+            indptr=indptr,
+            indices=self.indices[kept],
+            weight=self.weight[kept],
+            own_age=later,
+            log_age=self.log_age[kept],
+            age_days=self.age_days[kept],
         )
 
     def to_parts(self) -> Parts:

@@ -15,7 +15,7 @@ from penchant.artefacts import csr_from_arrays, csr_to_arrays
 from penchant.config import RecommendConfig
 from penchant.data import LAYERS, BoolArray, FloatArray, IntArray, Parts, Profiles, Recommendations
 from penchant.errors import ConfigError, DataError
-from penchant.recommend.batch import closed_items, empty_lists, only_top, points_of
+from penchant.recommend.batch import Wanted, closed_items, empty_lists, only_top, points_of
 from penchant.recommend.candidates import Candidates, describe, pick_candidates
 from penchant.recommend.cold import near_new_items, similar_items
 from penchant.recommend.contributions import COLUMNS, contributions
@@ -73,7 +73,9 @@ class Recommender:
         k: int = 10,
         allow_seen: bool | None = None,
         allowed: BoolArray | None = None,
+        source: BoolArray | None = None,
         why: bool = False,
+        evidence: bool = True,
     ) -> Recommendations:
         """Recommend k items to each known user, in batches of bounded memory.
 
@@ -85,7 +87,9 @@ class Recommender:
             profiles: their interest points: the leaves give each item its interest and layer, and each layer's best
                 leaves add candidates.
             allowed: (n_items,) the items that may be listed; a list is filled from them as far as there are k.
-            why: add the columns of `contributions.COLUMNS`.
+            source: (n_items,) the items of the past that are read (`Past.of_items`). Layers come of the whole past, so
+                they are not told then (-1) and bring no candidates.
+            why: add the columns of `contributions.COLUMNS`. evidence: False leaves that column empty, and is quicker.
         Raises:
             ConfigError: k is below 1. DataError: a row is no user of this log; names the first.
         """
@@ -97,17 +101,17 @@ class Recommender:
                 f"recommend: user rows must be in 0..{self.past.n_users - 1}. Got {int(wrong[0])}; "
                 "give an unknown user `popular`, or `recommend_from_items` with what they touched"
             )
-        seen_too = self.config.allow_seen if allow_seen is None else allow_seen
+        wanted = Wanted(k, self._seen_too(allow_seen), allowed, why, evidence)
         finest = pl.col("level") == pl.col("level").max()
         leaves = profiles.points.filter(finest).sort("user_row", maintain_order=True)
         bounds = np.searchsorted(leaves["user_row"].to_numpy(), np.arange(self.past.n_users + 1))
-        dims = self.fused.shape[1] if self.config.diversity > 0 else 0
-        step = batch_size(self.signals, max(self.config.n_candidates, k), dims)
+        step = self._step(k)
         frames = []
         for start in range(0, len(rows), step):
             batch = rows[start : start + step]
-            own = points_of(leaves, bounds, batch)
-            frames.append(self._list(self.past.take(batch), own, k, seen_too, batch, allowed, why))
+            past = self.past.take(batch)
+            own = points_of(leaves, bounds, batch) if source is None else None
+            frames.append(self._list(past if source is None else past.of_items(source), own, batch, wanted))
         return Recommendations(pl.concat([empty_lists(why), *frames]))
 
     def lists(
@@ -172,14 +176,13 @@ class Recommender:
             raise DataError(f"recommend_from_items: one user an item. Got {len(owners)} for {len(rows)} items")
         n_users = int(owners.max(initial=0)) + 1 if n_users is None else n_users
         past = past_of_new(owners, rows, np.asarray(weights, np.float32), n_users=n_users, n_items=self.signals.n_items)
-        seen_too = self.config.allow_seen if allow_seen is None else allow_seen
-        dims = self.fused.shape[1] if self.config.diversity > 0 else 0
-        step = batch_size(self.signals, max(self.config.n_candidates, k), dims)
+        wanted = Wanted(k, self._seen_too(allow_seen), allowed, why)
+        step = self._step(k)
         batches = [np.arange(s, min(s + step, n_users), dtype=np.int32) for s in range(0, n_users, step)]
-        frames = [self._list(past.take(b), None, k, seen_too, b, allowed, why) for b in batches]
+        frames = [self._list(past.take(batch), None, batch, wanted) for batch in batches]
         return Recommendations(pl.concat([empty_lists(why), *frames]))
 
-    def similar_items(self, item_rows: IntArray, k: int = 10) -> pl.DataFrame:
+    def similar_items(self, item_rows: IntArray, k: int = 10, *, allowed: BoolArray | None = None) -> pl.DataFrame:
         """Items most like each given item; also of and among items without events. See `cold.similar_items`.
 
         Returns:
@@ -188,7 +191,7 @@ class Recommender:
         _check_k(k)
         rows = np.asarray(item_rows, np.int32)
         self._check_items(rows)
-        return similar_items(rows, self.signals.linear["item_knn"], self.fused, k)
+        return similar_items(rows, self.signals.linear["item_knn"], self.fused, k, allowed=allowed)
 
     def popular(self, k: int = 10, *, allowed: BoolArray | None = None) -> Recommendations:
         """The items most users liked in the log's last 30 days: for somebody of whom nothing is known (user_row 0)."""
@@ -241,18 +244,15 @@ class Recommender:
 
     # --- one batch ---
 
-    def _list(
-        self,
-        past: Past,
-        points: pl.DataFrame | None,
-        k: int,
-        seen_too: bool,
-        user_rows: IntArray,
-        allowed: BoolArray | None,
-        why: bool,
-    ) -> pl.DataFrame:
+    def _step(self, k: int) -> int:
+        """Users of one batch."""
+        dims = self.fused.shape[1] if self.config.diversity > 0 else 0
+        return batch_size(self.signals, max(self.config.n_candidates, k), dims)
+
+    def _list(self, past: Past, points: pl.DataFrame | None, user_rows: IntArray, wanted: Wanted) -> pl.DataFrame:
         """One batch's lists. `points`: leaf points with user_row = place in the batch."""
-        blocked = closed_items(past, seen_too, allowed)
+        k = wanted.k
+        blocked = closed_items(past, wanted.seen_too, wanted.allowed)
         alone = isinstance(self.ranker, Single)
         scores = self.signals.score(past, frozenset({self.ranker.name}) if alone else None)
         found = self._candidates(past, scores, points, blocked, max(self.config.n_candidates, k))
@@ -265,7 +265,7 @@ class Recommender:
         score = ranked[row, column]
         rank = (place + 1).astype(np.int32)
         told = np.zeros((len(row), 0), np.float32)
-        if why:
+        if wanted.why:
             told = contributions(self.ranker, self.signals.names, found, np.maximum(order, 0))[row, place]
         if self.config.n_explore:
             items, source, score = self._explore(past, blocked, row, rank, items, source, score, k)
@@ -276,7 +276,7 @@ class Recommender:
             score,
             np.array((*self.signals.names, EXPLORATION), dtype=object)[source],
             points,
-            find_evidence(past, row, items, self.fused, N_EVIDENCE),
+            find_evidence(past, row, items, self.fused, N_EVIDENCE) if wanted.evidence else [[]] * len(row),
         )
         explored = pl.col("source") == EXPLORATION  # brought by no signal
         shares = [
@@ -370,6 +370,9 @@ class Recommender:
                 "evidence": pl.Series(evidence, dtype=pl.List(pl.Int32)),
             }
         )
+
+    def _seen_too(self, allow_seen: bool | None) -> bool:
+        return self.config.allow_seen if allow_seen is None else allow_seen
 
     def _check_items(self, rows: IntArray) -> None:
         wrong = rows[(rows < 0) | (rows >= self.signals.n_items)]

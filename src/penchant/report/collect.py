@@ -16,7 +16,8 @@ from penchant.report.words import Language
 from penchant.tables import as_date, interests_table, segments_table
 
 if TYPE_CHECKING:
-    from penchant.model import Model, UserProfile
+    from penchant.model import Model
+    from penchant.user_profile import UserProfile
 
 MAX_MAP_ITEMS = 3000
 MAX_COLOURS = 24
