@@ -117,7 +117,6 @@ def test_ndcg_by_hand() -> None:
         Candidates(rows, np.ones((1, 3), bool), np.zeros((1, 3, 0), np.float32)),
         np.array([[False, True, False]]),
         np.array([2], np.int32),
-        np.zeros(1, np.int32),
     )
     got = ndcg(np.array([[3.0, 2.0, 1.0]], np.float32), lesson)
     assert got[0] == pytest.approx((1 / np.log2(3)) / (1 + 1 / np.log2(3)))

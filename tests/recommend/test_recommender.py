@@ -68,7 +68,7 @@ def test_order_of_users_and_batches_change_nothing(
     fitted: Recommender, market: Market, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = fitted.recommend(ALL, market.profiles, k=5).table
-    monkeypatch.setattr("penchant.recommend.recommender.BATCH_BYTES", 1)
+    monkeypatch.setattr("penchant.recommend.batch.BATCH_BYTES", 1)
     single = fitted.recommend(ALL[::-1], market.profiles, k=5).table.sort("user_row", "rank")
     assert whole.drop("score").equals(single.drop("score"))
     np.testing.assert_allclose(whole["score"], single["score"], rtol=1e-4, atol=1e-5)
@@ -126,7 +126,7 @@ def test_many_new_users_get_what_each_gets_alone(fitted: Recommender, monkeypatc
     sessions = [[2, 5], [7], [4, 10, 13]]
     owners = np.repeat(np.arange(3), [len(s) for s in sessions]).astype(np.int32)
     items = np.concatenate(sessions).astype(np.int32)
-    monkeypatch.setattr("penchant.recommend.recommender.BATCH_BYTES", 1)
+    monkeypatch.setattr("penchant.recommend.batch.BATCH_BYTES", 1)
     table = fitted.recommend_from_items(items, np.ones(len(items), np.float32), user_rows=owners, k=4).table
     for row, session in enumerate(sessions):
         alone = fitted.recommend_from_items(np.array(session, np.int32), np.ones(len(session), np.float32), k=4).table

@@ -12,6 +12,9 @@ import scipy.sparse as sp
 from penchant.data import BoolArray, FloatArray, IntArray
 from penchant.recommend.contributions import COLUMNS
 from penchant.recommend.past import Past
+from penchant.recommend.signals import Signals
+
+BATCH_BYTES = 256_000_000  # arrays of one batch of users
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,13 @@ class Wanted:
     allowed: BoolArray | None = None
     why: bool = False
     evidence: bool = True
+
+
+def batch_size(signals: Signals, n_candidates: int, dims: int = 0) -> int:
+    """Users scored at once, so that dense scores, features of candidates (and their vectors) stay in BATCH_BYTES."""
+    n = len(signals.names)
+    floats = signals.n_items * (n + 6) + min(n_candidates, signals.n_items) * (6 * n + dims)
+    return max(1, BATCH_BYTES // (4 * max(1, floats)))
 
 
 def points_of(leaves: pl.DataFrame, bounds: npt.NDArray[np.int64], batch: IntArray) -> pl.DataFrame:

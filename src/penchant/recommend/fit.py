@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy.sparse as sp
 
 from penchant.config import RecommendConfig
-from penchant.data import BoolArray, Events, IntArray, InterestTree, Items, ItemSpace
-from penchant.recommend.candidates import describe, pick_candidates
+from penchant.data import BoolArray, Events, InterestTree, Items, ItemSpace
+from penchant.recommend.batch import batch_size
+from penchant.recommend.candidates import Candidates, describe, pick_candidates
 from penchant.recommend.choose import check_method, choose
+from penchant.recommend.newcomers import find_newcomers
 from penchant.recommend.past import Past, read_past
 from penchant.recommend.rank import Lesson
-from penchant.recommend.recommender import Recommender, batch_size
+from penchant.recommend.recommender import Recommender
 from penchant.recommend.signals import Signals, check_left_out, fit_signals, signal_names
-from penchant.recommend.windows import Window, past_windows
+from penchant.recommend.windows import past_windows
 
 
 def fit_recommender(
@@ -39,48 +42,54 @@ def fit_recommender(
     has_text = space.text.present if space.text is not None else np.zeros(n_items, np.bool_)
     check_left_out(config.leave_out, has_text=text is not None)
     check_method(config.method, signal_names(has_text=text is not None, leave_out=config.leave_out))
-    lessons = []
+    lessons, of_newcomers = [], []
     for window in past_windows(events, n_items, has_text, config, seed=seed):
         signals = fit_signals(window.before, n_items, text, tree.membership, config, half_lives, seed=seed)
-        lessons.append(_lesson(window, signals, config))
+        past = read_past(window.before, n_items).take(window.user_rows)
+        lessons.append(_lesson(past, sp.csr_array(window.target[window.user_rows]), signals, config))
+        new = find_newcomers(window.before, window.after, n_items, has_text, config, seed=seed)
+        if new is not None:
+            of_newcomers.append(_lesson(new.past, new.target, signals, config))
     signals = fit_signals(events, n_items, text, tree.membership, config, half_lives, seed=seed)
     choice = choose(lessons, signals.names, config, seed=seed)
+    for_new = choose(of_newcomers, signals.names, config, seed=seed) if of_newcomers else choice
     return Recommender(
         past=read_past(events, n_items),
         signals=signals,
         ranker=choice.ranker,
         report=choice.report,
+        newcomer_ranker=for_new.ranker,
+        newcomer_report=for_new.report,
         fused=space.fused.values,
         membership=tree.membership,
         config=config,
     )
 
 
-def _lesson(window: Window, signals: Signals, config: RecommendConfig) -> Lesson:
-    past = read_past(window.before, signals.n_items)
+def _lesson(past: Past, target: sp.csr_array, signals: Signals, config: RecommendConfig) -> Lesson:
+    """Candidates of some users with what came of them, in batches.
+
+    Args:
+        past: of n users. target: (n, n_items) 0/1, no row empty.
+    """
     step = batch_size(signals, config.n_candidates)
-    parts = [
-        _look(past.take(rows), signals, window, rows, config)
-        for rows in (window.user_rows[s : s + step] for s in range(0, len(window.user_rows), step))
-    ]
-    first = parts[0].candidates
+    starts = range(0, past.n_users, step)
+    rows = [np.arange(start, min(start + step, past.n_users), dtype=np.int32) for start in starts]
+    parts = [_look(past.take(batch), sp.csr_array(target[batch]), signals, config) for batch in rows]
     return Lesson(
-        type(first)(
+        Candidates(
             np.concatenate([p.candidates.item_rows for p in parts]),
             np.concatenate([p.candidates.valid for p in parts]),
             np.concatenate([p.candidates.features for p in parts]),
         ),
         np.concatenate([p.hit for p in parts]),
         np.concatenate([p.ideal for p in parts]),
-        window.user_rows,
     )
 
 
-def _look(past: Past, signals: Signals, window: Window, rows: IntArray, config: RecommendConfig) -> Lesson:
+def _look(past: Past, target: sp.csr_array, signals: Signals, config: RecommendConfig) -> Lesson:
     scores = signals.score(past)
     item_rows, valid = pick_candidates(scores, past.touched, config.n_candidates)
-    target = window.target[rows]
     liked: BoolArray = np.asarray(target.toarray() > 0)
     hit = np.take_along_axis(liked, item_rows, axis=1) & valid
-    ideal = np.diff(target.indptr).astype(np.int32)
-    return Lesson(describe(signals, scores, past, item_rows, valid), hit, ideal, rows)
+    return Lesson(describe(signals, scores, past, item_rows, valid), hit, np.diff(target.indptr).astype(np.int32))

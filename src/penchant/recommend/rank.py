@@ -39,13 +39,12 @@ RRF_OFFSET = 60.0
 @dataclass(frozen=True)
 class Lesson:
     """candidates of the users of one window · hit: (n, c) liked in the window · ideal: (n,) what a perfect list could
-    hit (all new likes of the user, candidates or not) · user_rows: (n,).
+    hit (all new likes of the user, candidates or not).
     """
 
     candidates: Candidates
     hit: BoolArray
     ideal: IntArray
-    user_rows: IntArray
 
 
 def part_names(signal_names: tuple[str, ...]) -> tuple[str, ...]:

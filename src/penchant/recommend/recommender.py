@@ -15,7 +15,7 @@ from penchant.artefacts import csr_from_arrays, csr_to_arrays
 from penchant.config import RecommendConfig
 from penchant.data import LAYERS, BoolArray, FloatArray, IntArray, Parts, Profiles, Recommendations
 from penchant.errors import ConfigError, DataError
-from penchant.recommend.batch import Wanted, closed_items, empty_lists, only_top, points_of
+from penchant.recommend.batch import Wanted, batch_size, closed_items, empty_lists, only_top, points_of
 from penchant.recommend.candidates import Candidates, describe, pick_candidates
 from penchant.recommend.cold import near_new_items, similar_items
 from penchant.recommend.contributions import COLUMNS, contributions
@@ -26,24 +26,17 @@ from penchant.recommend.rank import Ranker, Single, ranker_from_parts
 from penchant.recommend.signals import SLOTS, Signals
 from penchant.scorers import top_items
 
-BATCH_BYTES = 256_000_000  # arrays of one batch of users
 N_EVIDENCE = 3
 LAYER_SLOTS = 10  # candidates each layer of interests may add
 EXPLORATION = "exploration"  # the source of items that no signal brought
 POPULAR_FOR_ALL = "popular_30d"  # what somebody unknown gets; ties follow all-time popularity
 
 
-def batch_size(signals: Signals, n_candidates: int, dims: int = 0) -> int:
-    """Users scored at once, so that dense scores, features of candidates (and their vectors) stay in BATCH_BYTES."""
-    n = len(signals.names)
-    floats = signals.n_items * (n + 6) + min(n_candidates, signals.n_items) * (6 * n + dims)
-    return max(1, BATCH_BYTES // (4 * max(1, floats)))
-
-
 @dataclass(frozen=True)
 class Recommender:
     """past: of all users at the end of the log · signals: fitted on the whole log · ranker: the method chosen on past
-    windows · report: the comparison that chose it (see `choose`) · fused: (n_items, d) unit rows · membership:
+    windows · report: the comparison that chose it (see `choose`) · newcomer_ranker, newcomer_report: the same for
+    people who are not in the log, chosen on newcomers of the past windows · fused: (n_items, d) unit rows · membership:
     (n_items, n_leaves) of the tree, which ties listed items to interests.
     """
 
@@ -51,6 +44,8 @@ class Recommender:
     signals: Signals
     ranker: Ranker
     report: pl.DataFrame
+    newcomer_ranker: Ranker
+    newcomer_report: pl.DataFrame
     fused: FloatArray
     membership: sp.csr_array
     config: RecommendConfig
@@ -111,7 +106,9 @@ class Recommender:
             batch = rows[start : start + step]
             past = self.past.take(batch)
             own = points_of(leaves, bounds, batch) if source is None else None
-            frames.append(self._list(past if source is None else past.of_items(source), own, batch, wanted))
+            frames.append(
+                self._list(past if source is None else past.of_items(source), own, batch, wanted, self.ranker)
+            )
         return Recommendations(pl.concat([empty_lists(why), *frames]))
 
     def lists(
@@ -179,7 +176,7 @@ class Recommender:
         wanted = Wanted(k, self._seen_too(allow_seen), allowed, why)
         step = self._step(k)
         batches = [np.arange(s, min(s + step, n_users), dtype=np.int32) for s in range(0, n_users, step)]
-        frames = [self._list(past.take(batch), None, batch, wanted) for batch in batches]
+        frames = [self._list(past.take(batch), None, batch, wanted, self.newcomer_ranker) for batch in batches]
         return Recommendations(pl.concat([empty_lists(why), *frames]))
 
     def similar_items(self, item_rows: IntArray, k: int = 10, *, allowed: BoolArray | None = None) -> pl.DataFrame:
@@ -215,6 +212,7 @@ class Recommender:
     def to_parts(self) -> Parts:
         """Everything needed to recommend without the log, names of the inner parts as prefixes."""
         inner = {"past": self.past.to_parts(), **self.signals.to_parts(), "ranker": self.ranker.to_parts()}
+        inner["newcomer_ranker"] = self.newcomer_ranker.to_parts()
         return Parts(
             {"settings": self.config.model_dump(mode="json"), **{name: dict(p.config) for name, p in inner.items()}},
             {
@@ -222,7 +220,7 @@ class Recommender:
                 **csr_to_arrays(self.membership, "membership"),
                 **{f"{n}__{key}": a for n, p in inner.items() for key, a in p.arrays.items()},
             },
-            {"report": self.report},
+            {"report": self.report, "newcomer_report": self.newcomer_report},
         )
 
     @classmethod
@@ -238,6 +236,8 @@ class Recommender:
             membership=csr_from_arrays(parts.arrays, "membership"),
             ranker=ranker_from_parts(inner("ranker")),
             report=parts.tables["report"],
+            newcomer_ranker=ranker_from_parts(inner("newcomer_ranker")),
+            newcomer_report=parts.tables["newcomer_report"],
             fused=parts.arrays["fused"],
             config=RecommendConfig.model_validate(parts.config["settings"]),
         )
@@ -249,24 +249,26 @@ class Recommender:
         dims = self.fused.shape[1] if self.config.diversity > 0 else 0
         return batch_size(self.signals, max(self.config.n_candidates, k), dims)
 
-    def _list(self, past: Past, points: pl.DataFrame | None, user_rows: IntArray, wanted: Wanted) -> pl.DataFrame:
+    def _list(
+        self, past: Past, points: pl.DataFrame | None, user_rows: IntArray, wanted: Wanted, ranker: Ranker
+    ) -> pl.DataFrame:
         """One batch's lists. `points`: leaf points with user_row = place in the batch."""
         k = wanted.k
         blocked = closed_items(past, wanted.seen_too, wanted.allowed)
-        alone = isinstance(self.ranker, Single)
-        scores = self.signals.score(past, frozenset({self.ranker.name}) if alone else None)
-        found = self._candidates(past, scores, points, blocked, max(self.config.n_candidates, k))
-        ranked = self._rank(scores, found, k)
+        alone = isinstance(ranker, Single)
+        scores = self.signals.score(past, frozenset({ranker.name}) if alone else None)
+        found = self._candidates(past, scores, points, blocked, max(self.config.n_candidates, k), ranker)
+        ranked = _scores(ranker, scores, found)
         order = diversify(ranked, found.item_rows, found.valid, self.fused, self.config.diversity, k)
         row, place = np.nonzero(order >= 0)
         column = order[row, place]
         items = found.item_rows[row, column]
-        source = self._source(found)[row, column]
+        source = self._source(found, ranker)[row, column]
         score = ranked[row, column]
         rank = (place + 1).astype(np.int32)
         told = np.zeros((len(row), 0), np.float32)
         if wanted.why:
-            told = contributions(self.ranker, self.signals.names, found, np.maximum(order, 0))[row, place]
+            told = contributions(ranker, self.signals.names, found, np.maximum(order, 0))[row, place]
         if self.config.n_explore:
             items, source, score = self._explore(past, blocked, row, rank, items, source, score, k)
         table = self._table(
@@ -286,9 +288,15 @@ class Recommender:
         return table.with_columns(pl.Series("user_row", user_rows[row], dtype=pl.Int32), *shares)
 
     def _candidates(
-        self, past: Past, scores: dict[str, FloatArray], points: pl.DataFrame | None, blocked: sp.csr_array, n: int
+        self,
+        past: Past,
+        scores: dict[str, FloatArray],
+        points: pl.DataFrame | None,
+        blocked: sp.csr_array,
+        n: int,
+        ranker: Ranker,
     ) -> Candidates:
-        if isinstance(self.ranker, Single):  # nothing else is read, but equal scores go by what all users like
+        if isinstance(ranker, Single):  # nothing else is read, but equal scores go by what all users like
             liked_by = self.signals.popular("popular")
             everybody = {"popular": np.broadcast_to(liked_by, next(iter(scores.values())).shape)}
             rows, valid = pick_candidates({**everybody, **scores}, blocked, n)
@@ -309,15 +317,10 @@ class Recommender:
         rows, valid = pick_candidates(extra, blocked, n)
         return describe(self.signals, scores, past, rows, valid)
 
-    def _rank(self, scores: dict[str, FloatArray], found: Candidates, k: int) -> FloatArray:
-        if isinstance(self.ranker, Single):  # the signal's own numbers, exactly
-            return np.take_along_axis(scores[self.ranker.name], found.item_rows, axis=1)
-        return self.ranker.score(found)
-
-    def _source(self, found: Candidates) -> IntArray:
+    def _source(self, found: Candidates, ranker: Ranker) -> IntArray:
         """(n, c) which signal ranks each candidate highest; signals of the user's own before those equal for all."""
-        if isinstance(self.ranker, Single):
-            return np.full(found.item_rows.shape, self.signals.names.index(self.ranker.name), np.int32)
+        if isinstance(ranker, Single):
+            return np.full(found.item_rows.shape, self.signals.names.index(ranker.name), np.int32)
         n = len(self.signals.names)
         place = found.features[:, :, n : 2 * n].copy()
         place[:, :, : self.signals.n_shared] += 0.1
@@ -383,3 +386,9 @@ class Recommender:
 def _check_k(k: int) -> None:
     if k < 1:
         raise ConfigError(f"k: must be at least 1. Got {k} instead")
+
+
+def _scores(ranker: Ranker, scores: dict[str, FloatArray], found: Candidates) -> FloatArray:
+    if isinstance(ranker, Single):  # the signal's own numbers, exactly
+        return np.take_along_axis(scores[ranker.name], found.item_rows, axis=1)
+    return ranker.score(found)
