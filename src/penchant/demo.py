@@ -41,7 +41,8 @@ def run_demo(out: Path, *, seed: int, run: RunOptions) -> Model:
     world = make_world(n_users=N_USERS, n_items=N_ITEMS, n_days=N_DAYS, seed=seed)
     write_world(world, out / "data")
     events, items, users = (out / "data" / f"{name}.parquet" for name in ("events", "items", "users"))
-    config = build_config({"seed": seed})
+    # three past windows instead of up to eight: enough to show, and the whole is over in a minute
+    config = build_config({"seed": seed, "recommend": {"n_windows": 3}})
     run = replace(run, cache_dir=run.cache_dir or out / "cache")  # the second fit encodes nothing again
 
     result = assess(events, items, config=config, run=run)
