@@ -12,6 +12,7 @@ from penchant.recommend.past import Past, read_past
 from penchant.recommend.rank import Lesson
 from penchant.recommend.recommender import Recommender, batch_size
 from penchant.recommend.signals import Signals, check_left_out, fit_signals, signal_names
+from penchant.recommend.transitions import fit_transitions
 from penchant.recommend.windows import Window, past_windows
 
 
@@ -52,6 +53,7 @@ def fit_recommender(
         report=choice.report,
         fused=space.fused.values,
         membership=tree.membership,
+        transitions=fit_transitions(events, tree.membership, seed=seed),
         config=config,
     )
 

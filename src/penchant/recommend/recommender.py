@@ -17,13 +17,16 @@ from penchant.data import LAYERS, BoolArray, FloatArray, IntArray, Parts, Profil
 from penchant.errors import ConfigError, DataError
 from penchant.recommend.batch import closed_items, empty_lists, only_top, points_of
 from penchant.recommend.candidates import Candidates, describe, pick_candidates
-from penchant.recommend.cold import near_new_items, similar_items
+from penchant.recommend.cold import similar_items
 from penchant.recommend.contributions import COLUMNS, contributions
 from penchant.recommend.diversify import diversify
 from penchant.recommend.explain import attribute, find_evidence
 from penchant.recommend.past import Past, past_of_items
+from penchant.recommend.places import Places, by_rank, with_new_items
 from penchant.recommend.rank import Ranker, Single, ranker_from_parts
 from penchant.recommend.signals import SLOTS, Signals
+from penchant.recommend.slots import POPULAR_IN_LEAF, Slots, tell_new
+from penchant.recommend.transitions import Transitions
 from penchant.scorers import top_items
 
 BATCH_BYTES = 256_000_000  # arrays of one batch of users
@@ -44,7 +47,8 @@ def batch_size(signals: Signals, n_candidates: int, dims: int = 0) -> int:
 class Recommender:
     """past: of all users at the end of the log · signals: fitted on the whole log · ranker: the method chosen on past
     windows · report: the comparison that chose it (see `choose`) · fused: (n_items, d) unit rows · membership:
-    (n_items, n_leaves) of the tree, which ties listed items to interests.
+    (n_items, n_leaves) of the tree, which ties listed items to interests · transitions: between interests; `propose`
+    says which new ones whom.
     """
 
     past: Past
@@ -53,6 +57,7 @@ class Recommender:
     report: pl.DataFrame
     fused: FloatArray
     membership: sp.csr_array
+    transitions: Transitions
     config: RecommendConfig
 
     @property
@@ -121,8 +126,8 @@ class Recommender:
     ) -> IntArray:
         """The items of `recommend` alone, and what follows them in a longer list.
 
-        A longer list starts with the shorter one, but where its last places are kept for new items (`n_explore`): there
-        the list of k is made for itself, and what else the longer one holds follows it.
+        A longer list starts with the shorter one, but where places are shared out (`slots`) or the last ones kept for
+        new items (`n_explore`): there the list of k is made for itself, and what else the longer one holds follows it.
 
         Args:
             user_rows: (n,) different users. longest: length of the lists, k (the default) or more.
@@ -131,7 +136,7 @@ class Recommender:
         """
         width = max(k, longest or k)
         long = self.recommend(user_rows, profiles, k=width, allow_seen=allow_seen).lists(user_rows, width)
-        if width == k or not self.config.n_explore:
+        if width == k or not (self.config.n_explore or self.config.slots):
             return long
         short = self.recommend(user_rows, profiles, k=k, allow_seen=allow_seen).lists(user_rows, k)
         again = (long[:, :, None] == short[:, None, :]).any(axis=2)
@@ -199,6 +204,7 @@ class Recommender:
     def to_parts(self) -> Parts:
         """Everything needed to recommend without the log, names of the inner parts as prefixes."""
         inner = {"past": self.past.to_parts(), **self.signals.to_parts(), "ranker": self.ranker.to_parts()}
+        inner["transitions"] = self.transitions.to_parts()
         return Parts(
             {"settings": self.config.model_dump(mode="json"), **{name: dict(p.config) for name, p in inner.items()}},
             {
@@ -221,6 +227,7 @@ class Recommender:
             signals=Signals.from_parts(inner("signals"), inner("als")),
             membership=csr_from_arrays(parts.arrays, "membership"),
             ranker=ranker_from_parts(inner("ranker")),
+            transitions=Transitions.from_parts(inner("transitions")),
             report=parts.tables["report"],
             fused=parts.arrays["fused"],
             config=RecommendConfig.model_validate(parts.config["settings"]),
@@ -244,27 +251,24 @@ class Recommender:
         scores = self.signals.score(past, frozenset({self.ranker.name}) if alone else None)
         found = self._candidates(past, scores, points, blocked, max(self.config.n_candidates, k))
         ranked = self._rank(scores, found, k)
-        order = diversify(ranked, found.item_rows, found.valid, self.fused, self.config.diversity, k)
-        row, place = np.nonzero(order >= 0)
-        column = order[row, place]
-        items = found.item_rows[row, column]
-        source = self._source(found)[row, column]
-        score = ranked[row, column]
-        rank = (place + 1).astype(np.int32)
+        places = self._places(past, found, ranked, points, blocked, k, None if points is None else user_rows)
+        row, place = np.nonzero(places.items >= 0)
+        items, column = places.items[row, place], places.columns[row, place]
+        source = np.where(column >= 0, self._source(found)[row, column], len(self.signals.names))
         told = np.zeros((len(row), 0), np.float32)
         if why:
-            told = contributions(self.ranker, self.signals.names, found, np.maximum(order, 0))[row, place]
-        if self.config.n_explore:
-            items, source, score = self._explore(past, blocked, row, rank, items, source, score, k)
+            told = contributions(self.ranker, self.signals.names, found, np.maximum(places.columns, 0))[row, place]
         table = self._table(
             row.astype(np.int32),
             items,
-            rank,
-            score,
+            (place + 1).astype(np.int32),
+            places.score[row, place],
             np.array((*self.signals.names, EXPLORATION), dtype=object)[source],
             points,
             find_evidence(past, row, items, self.fused, N_EVIDENCE),
         )
+        if self.config.slots is not None:
+            table = tell_new(table, places.leaf[row, place])
         explored = pl.col("source") == EXPLORATION  # brought by no signal
         shares = [
             pl.when(explored).then(None).otherwise(pl.Series(name, told[:, i])).alias(name)
@@ -310,29 +314,26 @@ class Recommender:
         place[:, :, : self.signals.n_shared] += 0.1
         return np.asarray(place.argmin(axis=2), np.int32)
 
-    def _explore(
+    def _places(
         self,
         past: Past,
-        blocked: sp.csr_array,
-        row: npt.NDArray[np.int64],
-        rank: IntArray,
-        items: IntArray,
-        source: IntArray,
-        score: FloatArray,
+        found: Candidates,
+        ranked: FloatArray,
+        points: pl.DataFrame | None,
+        closed: sp.csr_array,
         k: int,
-    ) -> tuple[IntArray, IntArray, FloatArray]:
-        """Give the last places to new items near to the user's past, where there are any."""
-        n = min(self.config.n_explore, k)
-        users = self.signals.popular("popular")
-        kept = rank <= k - n
-        new, likeness = near_new_items(past, blocked, (row, items), users, self.fused, n)
-        slot = np.clip(rank - (k - n) - 1, 0, n - 1)
-        at = np.flatnonzero(~kept & (new[row, slot] >= 0))
-        items, source, score = items.copy(), source.copy(), score.copy()
-        items[at] = new[row[at], slot[at]]
-        source[at] = len(self.signals.names)
-        score[at] = likeness[row[at], items[at]]
-        return items, source, score
+        users: IntArray | None,
+    ) -> Places:
+        """Which item takes which place. `users`: rows of the log, None for a stranger."""
+        width = k if self.config.slots is None else found.item_rows.shape[1]
+        order = diversify(ranked, found.item_rows, found.valid, self.fused, self.config.diversity, width)
+        places = by_rank(order, ranked, found)
+        if self.config.slots is not None:
+            policy = Slots(self.config.slots, self.membership, self.transitions, self.signals.popular(POPULAR_IN_LEAF))
+            return policy.place(places, past, points, closed, k, users)
+        if not self.config.n_explore:
+            return places
+        return with_new_items(places, past, closed, self.signals.popular("popular"), self.fused, self.config.n_explore)
 
     def _table(
         self,
