@@ -135,7 +135,8 @@ def fill(ranked: Places, layer: npt.NDArray[np.int8], new: Places, quota: npt.ND
         ranked: (n, c) all candidates, best first. layer: (n, c) of each, -1 = of no interest of the user's.
         new: see `proposals`. quota: (n, 4) places of core, secondary, peripheral, new.
     Returns:
-        (n, k): what comes by rank in the order of rank, then what is new; no item twice.
+        (n, k) or narrower, where there are fewer than k columns in all: what comes by rank in the order of rank, then
+        what is new; no item twice.
     """
     again = ((ranked.items[:, :, None] == new.items[:, None, :]) & (new.items >= 0)[:, None, :]).any(axis=2)
     open_ = (ranked.items >= 0) & ~again

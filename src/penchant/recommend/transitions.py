@@ -166,7 +166,7 @@ def fit_transitions(events: Events, membership: sp.csr_array, *, seed: int) -> T
         membership: (n_items, n_leaves) of the tree; an event touches the leaf its item lies in most.
     Returns:
         Transitions whose report has one row: n_taken (take-ups in the test window), auc and auc_base, log_loss and
-        log_loss_base of lifts and of base rates alone there (NaN: too few to test on), used ("lifts", "base").
+        log_loss_base of lifts and of base rates alone there (null: too few to test on), used ("lifts", "base").
     Cost: sparse products of (n_leaves, n_users) by (n_users, n_leaves), and n_leaves for each of MAX_USERS users.
     """
     leaf_of_item = strongest_leaf(membership)
@@ -193,7 +193,7 @@ def fit_transitions(events: Events, membership: sp.csr_array, *, seed: int) -> T
         ignored.taken_share,
         leaf_of_item,
         events.n_by_user,
-        pl.DataFrame({**test, "used": "lifts" if lifts else "base"}, schema=REPORT),
+        pl.DataFrame({**test, "used": "lifts" if lifts else "base"}, schema=REPORT).fill_nan(None),
     )
 
 
