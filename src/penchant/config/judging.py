@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from penchant.config.section import Section
 
 Share = Annotated[float, Field(ge=0, le=1)]
+Strength = Annotated[float, Field(ge=0, allow_inf_nan=False)] | Literal["auto"]
 
 
 class InterestsConfig(Section):
@@ -97,6 +98,13 @@ class RecommendConfig(Section):
         description="shares of places for core, secondary, peripheral and new interests, e.g. [0.6, 0.25, 0.1, 0.05]; "
         "unset = by rank alone",
     )
+    aversion: Strength = Field(
+        "auto", description="how strongly dislikes and repeated ignoring push items down; auto = as past windows say"
+    )
+    saturation: Strength = Field(
+        "auto", description="how strongly many like items lately push more of them down; auto = as past windows say"
+    )
+    saturation_half_life_days: float = Field(2.0, gt=0, description="time in which half of a saturation is gone")
     n_windows: int = Field(
         8,
         ge=1,

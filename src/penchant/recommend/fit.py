@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
+import scipy.sparse as sp
 
 from penchant.config import RecommendConfig
 from penchant.data import BoolArray, Events, IntArray, InterestTree, Items, ItemSpace
+from penchant.recommend.aversion import Evidence, negative, outcomes, read_evidence
 from penchant.recommend.candidates import describe, pick_candidates
-from penchant.recommend.choose import check_method, choose
+from penchant.recommend.choose import Choice, check_method, choose
 from penchant.recommend.past import Past, read_past
-from penchant.recommend.rank import Lesson
+from penchant.recommend.penalties import Trial, fit_penalties
+from penchant.recommend.rank import Lesson, Single
 from penchant.recommend.recommender import Recommender, batch_size
 from penchant.recommend.signals import Signals, check_left_out, fit_signals, signal_names
 from penchant.recommend.transitions import fit_transitions
@@ -40,12 +43,17 @@ def fit_recommender(
     has_text = space.text.present if space.text is not None else np.zeros(n_items, np.bool_)
     check_left_out(config.leave_out, has_text=text is not None)
     check_method(config.method, signal_names(has_text=text is not None, leave_out=config.leave_out))
-    lessons = []
+    lessons, skips, latest = [], [], None
+    fading = (half_lives[0], config.saturation_half_life_days)
     for window in past_windows(events, n_items, has_text, config, seed=seed):
         signals = fit_signals(window.before, n_items, text, tree.membership, config, half_lives, seed=seed)
         lessons.append(_lesson(window, signals, config))
+        known = read_evidence(window.before, n_items, *fading)
+        skips.append(outcomes(window.after, known, signals.membership, seed=seed))
+        latest = latest or (window, known, signals.membership)
     signals = fit_signals(events, n_items, text, tree.membership, config, half_lives, seed=seed)
     choice = choose(lessons, signals.names, config, seed=seed)
+    trial = None if latest is None else _trial(*latest, lessons[0], choice)
     return Recommender(
         past=read_past(events, n_items),
         signals=signals,
@@ -54,8 +62,22 @@ def fit_recommender(
         fused=space.fused.values,
         membership=tree.membership,
         transitions=fit_transitions(events, tree.membership, seed=seed),
+        penalties=fit_penalties(trial, skips, read_evidence(events, n_items, *fading), config),
         config=config,
     )
+
+
+def _trial(window: Window, known: Evidence, membership: sp.csr_array, lesson: Lesson, choice: Choice) -> Trial | None:
+    if choice.latest is None:
+        return None
+    scores, ranker = choice.latest, choice.ranker
+    if isinstance(ranker, Single):  # lists are ranked by the signal's own numbers, not by their ranks
+        scores = lesson.candidates.features[:, :, ranker.signal_names.index(ranker.name)]
+    n_items = membership.shape[0]
+    disliked = negative(window.after, n_items)
+    disliked = sp.csr_array(disliked - disliked.multiply(window.before.touched(n_items)))
+    disliked.eliminate_zeros()
+    return Trial(lesson, scores, known.take(window.user_rows), membership, disliked)
 
 
 def _lesson(window: Window, signals: Signals, config: RecommendConfig) -> Lesson:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-from penchant.data import Events, FloatArray
+from penchant.data import BoolArray, Events, FloatArray
 
 IMPRESSION = "impression"  # as io names what a log calls shown, displayed, exposure, ...
 
@@ -30,17 +30,7 @@ def read_ignored(events: Events, n_items: int, *, half_life: float | None = None
     Args:
         half_life: in days (own events in an "order" log); None counts every impression as 1.
     """
-    shape = (events.n_users, n_items)
-    if IMPRESSION not in events.actions:
-        return Ignored(sp.csr_array(shape, dtype=np.float32), 0.0)
-    code = events.actions.index(IMPRESSION)
-    shown = (events.table["action"].to_numpy() == code) & (events.item_row >= 0) & (events.weight == 0)
-    weight: FloatArray = np.ones(int(shown.sum()), np.float32)
-    if half_life is not None:
-        weight = np.exp2(-events.age_days()[shown] / half_life).astype(np.float32)
-    counts = sp.csr_array((weight, (events.user_row[shown], events.item_row[shown])), shape=shape)
-    counts.sum_duplicates()
-    counts.sort_indices()
+    counts = impressed(events, n_items, half_life=half_life, binary=False)
     n_pairs = counts.nnz
     liked = sp.csr_array(counts.multiply(events.matrix(n_items, binary=True)))
     acted = sp.csr_array(counts.multiply(events.touched(n_items)))
@@ -48,3 +38,26 @@ def read_ignored(events: Events, n_items: int, *, half_life: float | None = None
     left.data[left.data < 1e-9] = 0.0
     left.eliminate_zeros()
     return Ignored(left, liked.nnz / n_pairs if n_pairs else 0.0)
+
+
+def is_impression(events: Events) -> BoolArray:
+    """(n,) events that say that an item was shown, and no more."""
+    if IMPRESSION not in events.actions:
+        return np.zeros(len(events), np.bool_)
+    code = events.actions.index(IMPRESSION)
+    return np.asarray((events.table["action"].to_numpy() == code) & (events.item_row >= 0) & (events.weight == 0))
+
+
+def impressed(events: Events, n_items: int, *, half_life: float | None = None, binary: bool = True) -> sp.csr_array:
+    """(n_users, n_items) impressions: 0/1, or counted, halved with age where there is a half-life."""
+    shown = is_impression(events)
+    weight: FloatArray = np.ones(int(shown.sum()), np.float32)
+    if half_life is not None:
+        weight = np.exp2(-events.age_days()[shown] / half_life).astype(np.float32)
+    at = (events.user_row[shown], events.item_row[shown])
+    counts = sp.csr_array((weight, at), shape=(events.n_users, n_items))
+    counts.sum_duplicates()
+    counts.sort_indices()
+    if binary:
+        counts.data[:] = 1.0
+    return counts

@@ -15,6 +15,7 @@ from penchant.artefacts import csr_from_arrays, csr_to_arrays
 from penchant.config import RecommendConfig
 from penchant.data import LAYERS, BoolArray, FloatArray, IntArray, Parts, Profiles, Recommendations
 from penchant.errors import ConfigError, DataError
+from penchant.recommend.aversion import Evidence, evidence_of_items
 from penchant.recommend.batch import closed_items, empty_lists, only_top, points_of
 from penchant.recommend.candidates import Candidates, describe, pick_candidates
 from penchant.recommend.cold import similar_items
@@ -22,6 +23,7 @@ from penchant.recommend.contributions import COLUMNS, contributions
 from penchant.recommend.diversify import diversify
 from penchant.recommend.explain import attribute, find_evidence
 from penchant.recommend.past import Past, past_of_items
+from penchant.recommend.penalties import Penalties
 from penchant.recommend.places import Places, by_rank, with_new_items
 from penchant.recommend.rank import Ranker, Single, ranker_from_parts
 from penchant.recommend.signals import SLOTS, Signals
@@ -48,7 +50,7 @@ class Recommender:
     """past: of all users at the end of the log · signals: fitted on the whole log · ranker: the method chosen on past
     windows · report: the comparison that chose it (see `choose`) · fused: (n_items, d) unit rows · membership:
     (n_items, n_leaves) of the tree, which ties listed items to interests · transitions: between interests; `propose`
-    says which new ones whom.
+    says which new ones whom · penalties: what aversion and saturation take off a ranking.
     """
 
     past: Past
@@ -58,6 +60,7 @@ class Recommender:
     fused: FloatArray
     membership: sp.csr_array
     transitions: Transitions
+    penalties: Penalties
     config: RecommendConfig
 
     @property
@@ -112,7 +115,8 @@ class Recommender:
         for start in range(0, len(rows), step):
             batch = rows[start : start + step]
             own = points_of(leaves, bounds, batch)
-            frames.append(self._list(self.past.take(batch), own, k, seen_too, batch, allowed, why))
+            known = self.penalties.evidence.take(batch)
+            frames.append(self._list(self.past.take(batch), own, known, k, seen_too, batch, allowed, why))
         return Recommendations(pl.concat(frames) if frames else empty_lists(why))
 
     def lists(
@@ -169,7 +173,8 @@ class Recommender:
             raise DataError(f"recommend_from_items: one weight an item. Got {len(weights)} for {len(rows)} items")
         past = past_of_items(rows, np.asarray(weights, np.float32), self.signals.n_items)
         seen_too = self.config.allow_seen if allow_seen is None else allow_seen
-        return Recommendations(self._list(past, None, k, seen_too, np.zeros(1, np.int32), allowed, why))
+        known = evidence_of_items(rows, np.asarray(weights, np.float32), self.signals.n_items)
+        return Recommendations(self._list(past, None, known, k, seen_too, np.zeros(1, np.int32), allowed, why))
 
     def similar_items(self, item_rows: IntArray, k: int = 10) -> pl.DataFrame:
         """Items most like each given item; also of and among items without events. See `cold.similar_items`.
@@ -204,7 +209,7 @@ class Recommender:
     def to_parts(self) -> Parts:
         """Everything needed to recommend without the log, names of the inner parts as prefixes."""
         inner = {"past": self.past.to_parts(), **self.signals.to_parts(), "ranker": self.ranker.to_parts()}
-        inner["transitions"] = self.transitions.to_parts()
+        inner |= {"transitions": self.transitions.to_parts(), "penalties": self.penalties.to_parts()}
         return Parts(
             {"settings": self.config.model_dump(mode="json"), **{name: dict(p.config) for name, p in inner.items()}},
             {
@@ -228,6 +233,7 @@ class Recommender:
             membership=csr_from_arrays(parts.arrays, "membership"),
             ranker=ranker_from_parts(inner("ranker")),
             transitions=Transitions.from_parts(inner("transitions")),
+            penalties=Penalties.from_parts(inner("penalties")),
             report=parts.tables["report"],
             fused=parts.arrays["fused"],
             config=RecommendConfig.model_validate(parts.config["settings"]),
@@ -239,6 +245,7 @@ class Recommender:
         self,
         past: Past,
         points: pl.DataFrame | None,
+        known: Evidence,
         k: int,
         seen_too: bool,
         user_rows: IntArray,
@@ -251,6 +258,8 @@ class Recommender:
         scores = self.signals.score(past, frozenset({self.ranker.name}) if alone else None)
         found = self._candidates(past, scores, points, blocked, max(self.config.n_candidates, k))
         ranked = self._rank(scores, found, k)
+        if self.penalties.active:
+            ranked = self.penalties.lower(ranked, found, known, self.signals.membership)
         places = self._places(past, found, ranked, points, blocked, k, None if points is None else user_rows)
         row, place = np.nonzero(places.items >= 0)
         items, column = places.items[row, place], places.columns[row, place]

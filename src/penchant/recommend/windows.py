@@ -17,11 +17,13 @@ FEW_WINDOWS, ENOUGH_USERS = 5, 3000
 
 @dataclass(frozen=True)
 class Window:
-    """before: events before the cut · user_rows: users with a past who liked something new in the window (sorted) ·
-    target: (n_users, n_items) 0/1 CSR of that · share: of the log's events the window begins and ends at.
+    """before: events before the cut · after: those of the window · user_rows: users with a past who liked something new
+    in the window (sorted) · target: (n_users, n_items) 0/1 CSR of that · share: of the log's events the window begins
+    and ends at.
     """
 
     before: Events
+    after: Events
     user_rows: IntArray
     target: sp.csr_array
     share: tuple[float, float]
@@ -62,7 +64,7 @@ def past_windows(
             draw = np.random.default_rng([seed, i])
             users = np.sort(draw.choice(users, config.max_train_users, replace=False))
         if len(users) >= config.min_window_users:
-            out.append(Window(before, users, target, (start_row / n, end_row / n)))
+            out.append(Window(before, after, users, target, (start_row / n, end_row / n)))
         end_row = start_row
     return out
 

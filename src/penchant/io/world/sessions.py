@@ -144,7 +144,8 @@ def as_events(audience: Audience, outcome: Round, *, start: int) -> pl.DataFrame
     """What a log would hold of a round: an impression for each item shown, seen or not; clicks; hides.
 
     Args:
-        start: seconds since 1970 of the first place's impression; places follow by a second, acts by half a minute.
+        start: seconds since 1970 when the first user's first place is shown; other places follow by a second, acts by
+        half a minute, other users spread over half a day.
     Returns:
         user_id, item_id, action (impression, click, hide), timestamp; sorted by time.
     """
@@ -162,7 +163,7 @@ def as_events(audience: Audience, outcome: Round, *, start: int) -> pl.DataFrame
                     "user_id": audience.user_ids.gather(user),
                     "item_id": audience.item_ids.gather(item),
                     "action": pl.Series([action], dtype=pl.String).new_from_index(0, len(user)),
-                    "timestamp": start + place + later,
+                    "timestamp": start + user * (DAY // 2) // audience.n_users + place + later,
                 }
             )
         )

@@ -1,0 +1,241 @@
+"""Aversion: how likely a user passes an item over, from what was disliked and ignored among the items like it.
+
+For a user u and an item i, with m(i, k) the membership of i in leaf k and every event halved with its half-life:
+
+    liked    sum over k of m(i, k) * (likes on k)
+    against  the same of negative weights: low ratings, returns, hides, dislikes
+    ignored  the same of impressions on items that u never acted on
+    own      impressions and negative weights on i itself
+    lately   likes and impressions on k, halved with the half-life of saturation
+    likes    all likes of the user: five of ten say more than five of fifty
+
+    log odds of a skip = constant - a * log(1 + liked) + b * log(1 + against) + c * log(1 + ignored) + d * log(1 + own)
+                         + e * log(1 + lately) + f * log(1 + likes)
+
+with a, b, c, d >= 0 and e, f of either sign, learned from past windows of the log. Where the log has impressions,
+outcomes are the pairs shown in a window: liked there, or passed over. (What users find by themselves is another sample:
+beside impressions its likes would say that to be shown is to be skipped.) Without impressions they are likes and
+dislikes. What a user was never shown is neither evidence nor outcome: not to have clicked it says nothing (missing not
+at random: Marlin & Zemel 2009).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from penchant.artefacts import csr_from_arrays, csr_to_arrays
+from penchant.data import BoolArray, Events, FloatArray, IntArray, Parts
+from penchant.recommend.ignored import IMPRESSION, impressed, is_impression, read_ignored
+
+FEATURES = ("liked", "against", "ignored", "own", "lately", "likes")
+NEGATIVE = slice(1, 4)  # of FEATURES: what speaks against
+BOUNDS = ((None, 0.0), (0.0, None), (0.0, None), (0.0, None), (None, None), (None, None))
+L2 = 1.0  # on the weights, in outcomes
+MAX_PAIRS = 20_000  # outcomes drawn from a window
+MIN_OUTCOMES = 50  # skips, and likes, to learn from
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Of some users at one moment, (n_users, n_items) each: liked, against, ignored, halved with the half-life of
+    interests; recent: likes and impressions, halved with that of saturation.
+    """
+
+    liked: sp.csr_array
+    against: sp.csr_array
+    ignored: sp.csr_array
+    recent: sp.csr_array
+
+    def take(self, user_rows: IntArray) -> Evidence:
+        """Of some of the users, in the order given."""
+        parts = (self.liked, self.against, self.ignored, self.recent)
+        return Evidence(*(sp.csr_array(part[user_rows]) for part in parts))
+
+    def to_parts(self) -> Parts:
+        arrays: dict[str, npt.NDArray[np.generic]] = {}
+        for name in ("liked", "against", "ignored", "recent"):
+            arrays |= csr_to_arrays(getattr(self, name), name)
+        return Parts({}, arrays)
+
+    @classmethod
+    def from_parts(cls, parts: Parts) -> Self:
+        return cls(*(csr_from_arrays(parts.arrays, name) for name in ("liked", "against", "ignored", "recent")))
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """Pairs of one window that something happened to. features: (m, 6) as FEATURES, of before · skipped: (m,)."""
+
+    features: FloatArray
+    skipped: BoolArray
+
+
+@dataclass(frozen=True)
+class SkipModel:
+    """constant and weights: (6,) as FEATURES."""
+
+    constant: float
+    weights: FloatArray
+
+    def probability(self, features: FloatArray) -> FloatArray:
+        """(...) chance that the item is passed over, for (..., 6) features.
+
+        >>> SkipModel(0.0, np.array([-1, 1, 0, 0, 0, 0])).probability(np.array([[1, 1, 5, 5, 5, 5]])).tolist()
+        [0.5]
+        """
+        return np.asarray(1 / (1 + np.exp(-(features @ self.weights + self.constant))), np.float32)
+
+    def against(self, features: FloatArray) -> FloatArray:
+        """(...) what negative evidence alone adds to the log odds of a skip: 0 without any, else more."""
+        return np.asarray(features[..., NEGATIVE] @ self.weights[NEGATIVE], np.float32)
+
+
+def read_evidence(events: Events, n_items: int, half_life: float, short: float) -> Evidence:
+    """Read what speaks for and against items at the end of a log.
+
+    Args:
+        half_life: of likes, dislikes and impressions; short: of saturation; in days (own events in an "order" log).
+    """
+    shape = (events.n_users, n_items)
+    on_item, age = events.item_row >= 0, events.age_days()
+    liked, against = (on_item & (events.weight * sign > 0) for sign in (1, -1))
+    shown = is_impression(events)
+
+    def matrix(mask: BoolArray, weight: FloatArray, halved: float) -> sp.csr_array:
+        values = (weight[mask] * np.exp2(-age[mask] / halved)).astype(np.float32)
+        out = sp.csr_array((values, (events.user_row[mask], events.item_row[mask])), shape=shape)
+        out.sum_duplicates()
+        return out
+
+    size, ones = np.abs(events.weight), np.ones(len(events), np.float32)
+    return Evidence(
+        matrix(liked, ones, half_life),
+        matrix(against, size, half_life),
+        read_ignored(events, n_items, half_life=half_life).counts,
+        matrix(liked | shown, ones, short),
+    )
+
+
+def evidence_of_items(item_rows: IntArray, weights: FloatArray, n_items: int) -> Evidence:
+    """Of one person who is not in the log, from the items they touched; nothing is recent."""
+
+    def matrix(mask: BoolArray, size: FloatArray) -> sp.csr_array:
+        at = (np.zeros(int(mask.sum()), np.int32), item_rows[mask])
+        return sp.csr_array((size[mask], at), shape=(1, n_items), dtype=np.float32)
+
+    none, ones = np.zeros(len(item_rows), np.bool_), np.ones(len(item_rows), np.float32)
+    nothing = matrix(none, ones)
+    return Evidence(matrix(weights > 0, ones), matrix(weights < 0, np.abs(weights)), nothing, nothing)
+
+
+def features_of_all(evidence: Evidence, membership: sp.csr_array, item_rows: IntArray) -> FloatArray:
+    """(n, c, 6) features of c items for each user of the evidence.
+
+    Args:
+        membership: (n_items, n_leaves). item_rows: (n, c).
+    """
+    n, c = item_rows.shape
+    user = np.repeat(np.arange(n, dtype=np.int32), c)
+    return features_of_pairs(evidence, membership, user, item_rows.ravel()).reshape(n, c, len(FEATURES))
+
+
+def features_of_pairs(evidence: Evidence, membership: sp.csr_array, user: IntArray, item: IntArray) -> FloatArray:
+    """(m, 6) features of (user, item) pairs, of items of a catalogue with (n_items, n_leaves) membership."""
+    parts = [felt(matrix, membership, user, item) for matrix in (evidence.liked, evidence.against, evidence.ignored)]
+    own = _entries(sp.csr_array(evidence.ignored + evidence.against), user, item)
+    lately = felt(evidence.recent, membership, user, item)
+    likes = np.asarray(evidence.liked.sum(axis=1)).ravel()[user]
+    return np.asarray(np.log1p(np.column_stack([*parts, own, lately, likes])), np.float32)
+
+
+def felt(matrix: sp.csr_array, membership: sp.csr_array, user: IntArray, item: IntArray) -> FloatArray:
+    """(m,) what is on a user's items, as felt by one item: sum over leaves of m(item, k) * (on leaf k).
+
+    >>> on = sp.csr_array(np.array([[4.0, 0.0]]))
+    >>> felt(on, sp.csr_array(np.array([[1.0, 0.0], [0.5, 0.5]])), np.array([0, 0]), np.array([0, 1])).tolist()
+    [4.0, 2.0]
+    """
+    on_leaf = np.asarray((matrix @ membership).toarray())
+    of_item = sp.csr_array(membership[item])
+    row = np.repeat(np.arange(len(item)), np.diff(of_item.indptr))
+    values = of_item.data * on_leaf[user[row], of_item.indices]
+    return np.bincount(row, values, minlength=len(item)).astype(np.float32)
+
+
+def _entries(matrix: sp.csr_array, user: IntArray, item: IntArray) -> FloatArray:
+    """(m,) single entries, 0 where nothing is stored. (SciPy's own look-up fails on no pairs at all.)"""
+    matrix.sum_duplicates()
+    n = matrix.shape[1]
+    stored = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr)) * n + matrix.indices
+    if not len(stored):
+        return np.zeros(len(user), np.float32)
+    wanted = user.astype(np.int64) * n + item
+    at = np.minimum(np.searchsorted(stored, wanted), len(stored) - 1)
+    return np.where(stored[at] == wanted, matrix.data[at], 0).astype(np.float32)
+
+
+def outcomes(after: Events, evidence: Evidence, membership: sp.csr_array, *, seed: int) -> Outcomes:
+    """What happened in a window, with the features of before: see the head of this file.
+
+    Args:
+        after: the window's events. evidence, membership: of before it.
+    """
+    n_items = evidence.liked.shape[1]
+    liked = after.matrix(n_items, binary=True)
+    if IMPRESSION in after.actions:
+        shown = impressed(after, n_items)
+        liked = sp.csr_array(liked.multiply(shown))
+        skipped = sp.csr_array(shown - liked)
+    else:
+        disliked = negative(after, n_items)
+        skipped = sp.csr_array(disliked - disliked.multiply(liked))
+    skipped.eliminate_zeros()
+    liked.eliminate_zeros()
+    user, item = (np.concatenate(x).astype(np.int32) for x in zip(skipped.nonzero(), liked.nonzero(), strict=True))
+    label = np.arange(len(user)) < skipped.nnz
+    if len(user) > MAX_PAIRS:
+        drawn = np.sort(np.random.default_rng([seed, 24]).choice(len(user), MAX_PAIRS, replace=False))
+        user, item, label = user[drawn], item[drawn], label[drawn]
+    return Outcomes(features_of_pairs(evidence, membership, user, item), label)
+
+
+def fit_skips(lessons: list[Outcomes]) -> SkipModel | None:
+    """Learn the weights; None where the windows hold too few skips or likes.
+
+    Logistic loss with an L2 penalty, by L-BFGS-B with the signs as bounds.
+    """
+    from scipy.optimize import minimize
+
+    from penchant.threads import one_thread
+
+    features = np.concatenate([np.zeros((0, len(FEATURES)), np.float32), *(x.features for x in lessons)])
+    skipped = np.concatenate([np.zeros(0, np.bool_), *(x.skipped for x in lessons)])
+    if min(skipped.sum(), (~skipped).sum()) < MIN_OUTCOMES:
+        return None
+    sign = np.where(skipped, 1.0, -1.0)
+
+    def loss(w: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
+        margin = sign * (features @ w[1:] + w[0])
+        pull = -sign / (1 + np.exp(np.clip(margin, -60, 60)))
+        value = float(np.logaddexp(0, -margin).sum()) + L2 * float(w[1:] @ w[1:]) / 2
+        return value / len(sign), np.r_[pull.sum(), pull @ features + L2 * w[1:]] / len(sign)
+
+    with one_thread("blas"):
+        start = np.zeros(1 + len(FEATURES))
+        found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(None, None), *BOUNDS])
+    return SkipModel(float(found.x[0]), found.x[1:].astype(np.float32))
+
+
+def negative(events: Events, n_items: int) -> sp.csr_array:
+    """(n_users, n_items) 0/1: disliked."""
+    at = (events.item_row >= 0) & (events.weight < 0)
+    ones = np.ones(int(at.sum()), np.float32)
+    out = sp.csr_array((ones, (events.user_row[at], events.item_row[at])), shape=(events.n_users, n_items))
+    out.sum_duplicates()
+    out.data[:] = 1.0
+    return out
