@@ -30,7 +30,7 @@ import scipy.sparse as sp
 
 from penchant.artefacts import csr_from_arrays, csr_to_arrays
 from penchant.data import BoolArray, Events, FloatArray, IntArray, Parts
-from penchant.recommend.ignored import IMPRESSION, impressed, is_impression, read_ignored
+from penchant.recommend.ignored import impressed, is_impression, read_ignored
 
 FEATURES = ("liked", "against", "ignored", "own", "lately", "likes")
 NEGATIVE = slice(1, 4)  # of FEATURES: what speaks against
@@ -55,6 +55,10 @@ class Evidence:
         """Of some of the users, in the order given."""
         parts = (self.liked, self.against, self.ignored, self.recent)
         return Evidence(*(sp.csr_array(part[user_rows]) for part in parts))
+
+    def emptied(self) -> Evidence:
+        """Of as many users and items, nothing."""
+        return Evidence(*[sp.csr_array(self.liked.shape, dtype=np.float32)] * 4)
 
     def to_parts(self) -> Parts:
         arrays: dict[str, npt.NDArray[np.generic]] = {}
@@ -179,15 +183,15 @@ def _entries(matrix: sp.csr_array, user: IntArray, item: IntArray) -> FloatArray
     return np.where(stored[at] == wanted, matrix.data[at], 0).astype(np.float32)
 
 
-def outcomes(after: Events, evidence: Evidence, membership: sp.csr_array, *, seed: int) -> Outcomes:
+def outcomes(after: Events, evidence: Evidence, membership: sp.csr_array, *, only_shown: bool, seed: int) -> Outcomes:
     """What happened in a window, with the features of before: see the head of this file.
 
     Args:
-        after: the window's events. evidence, membership: of before it.
+        after: the window's events. evidence, membership: of before it. only_shown: the log has impressions.
     """
     n_items = evidence.liked.shape[1]
     liked = after.matrix(n_items, binary=True)
-    if IMPRESSION in after.actions:
+    if only_shown:
         shown = impressed(after, n_items)
         liked = sp.csr_array(liked.multiply(shown))
         skipped = sp.csr_array(shown - liked)

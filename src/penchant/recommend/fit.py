@@ -10,6 +10,7 @@ from penchant.data import BoolArray, Events, IntArray, InterestTree, Items, Item
 from penchant.recommend.aversion import Evidence, negative, outcomes, read_evidence
 from penchant.recommend.candidates import describe, pick_candidates
 from penchant.recommend.choose import Choice, check_method, choose
+from penchant.recommend.ignored import is_impression
 from penchant.recommend.past import Past, read_past
 from penchant.recommend.penalties import Trial, fit_penalties
 from penchant.recommend.rank import Lesson, Single
@@ -44,12 +45,13 @@ def fit_recommender(
     check_left_out(config.leave_out, has_text=text is not None)
     check_method(config.method, signal_names(has_text=text is not None, leave_out=config.leave_out))
     lessons, skips, latest = [], [], None
+    only_shown = bool(is_impression(events).any())
     fading = (half_lives[0], config.saturation_half_life_days)
     for window in past_windows(events, n_items, has_text, config, seed=seed):
         signals = fit_signals(window.before, n_items, text, tree.membership, config, half_lives, seed=seed)
         lessons.append(_lesson(window, signals, config))
         known = read_evidence(window.before, n_items, *fading)
-        skips.append(outcomes(window.after, known, signals.membership, seed=seed))
+        skips.append(outcomes(window.after, known, signals.membership, only_shown=only_shown, seed=seed))
         latest = latest or (window, known, signals.membership)
     signals = fit_signals(events, n_items, text, tree.membership, config, half_lives, seed=seed)
     choice = choose(lessons, signals.names, config, seed=seed)

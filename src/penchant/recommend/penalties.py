@@ -22,7 +22,8 @@ import polars as pl
 import scipy.sparse as sp
 
 from penchant.config import RecommendConfig
-from penchant.data import BoolArray, FloatArray, Parts
+from penchant.data import BoolArray, FloatArray, IntArray, Parts
+from penchant.errors import DataError
 from penchant.recommend.aversion import Evidence, Outcomes, SkipModel, features_of_all, felt, fit_skips
 from penchant.recommend.candidates import Candidates, row_spread
 from penchant.recommend.choose import ndcg
@@ -59,9 +60,9 @@ class Trial:
 @dataclass(frozen=True)
 class Penalties:
     """model: of skips, None where the log has too little to learn from · aversion, saturation: strengths applied, 0 =
-    none · evidence: of all users at the end of the log · report: one row a part: part, strength, why, gain (of the
-    strength tried best over none, in net NDCG@10), gain_se, n_users, auc (of skips on the latest window; null: not
-    tried).
+    none · evidence: of all users at the end of the log (nothing where nothing reads it) · report: one row a part: part,
+    strength, why, gain (of the strength tried best over none, in net NDCG@10), gain_se, n_users, auc (of skips on the
+    latest window; null: not tried).
     """
 
     model: SkipModel | None
@@ -101,6 +102,20 @@ class Penalties:
         if self.model is None:
             return np.zeros(found.item_rows.shape, np.float32)
         return self.model.against(features_of_all(evidence, membership, found.item_rows))
+
+    def skip_probability(self, user_rows: IntArray, item_rows: IntArray, membership: sp.csr_array) -> FloatArray:
+        """(n, c) predicted chance that each user passes each item over.
+
+        Args:
+            user_rows: (n,). item_rows: (n, c). membership: (n_items, n_leaves).
+        Raises:
+            DataError: the log held too few dislikes or ignored impressions to learn from.
+        """
+        if self.model is None:
+            raise DataError(
+                f"predicted skips: {WHY['no_evidence'].removeprefix('not applied: ')}; see docs/exploration.md"
+            )
+        return self.model.probability(features_of_all(self.evidence.take(user_rows), membership, item_rows))
 
     def to_parts(self) -> Parts:
         model = (
@@ -144,6 +159,8 @@ def fit_penalties(
             trial = replace(trial, scores=lowered)
         rows.append(row)
     aversion, saturation = (row["strength"] for row in rows)
+    if model is None and not saturation:
+        evidence = evidence.emptied()  # nothing will ever read it: the saved model stays small
     return Penalties(model, aversion, saturation, evidence, pl.DataFrame(rows, schema=REPORT))
 
 

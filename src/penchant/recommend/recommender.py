@@ -115,7 +115,7 @@ class Recommender:
         for start in range(0, len(rows), step):
             batch = rows[start : start + step]
             own = points_of(leaves, bounds, batch)
-            known = self.penalties.evidence.take(batch)
+            known = self.penalties.evidence.take(batch) if self.penalties.active else None
             frames.append(self._list(self.past.take(batch), own, known, k, seen_too, batch, allowed, why))
         return Recommendations(pl.concat(frames) if frames else empty_lists(why))
 
@@ -175,6 +175,14 @@ class Recommender:
         seen_too = self.config.allow_seen if allow_seen is None else allow_seen
         known = evidence_of_items(rows, np.asarray(weights, np.float32), self.signals.n_items)
         return Recommendations(self._list(past, None, known, k, seen_too, np.zeros(1, np.int32), allowed, why))
+
+    def skip_probability(self, user_rows: IntArray, item_rows: IntArray) -> FloatArray:
+        """(n, c) predicted chance that each of n users passes over each of their c items, if shown it.
+
+        Raises:
+            DataError: the log held too few dislikes or ignored impressions to learn from.
+        """
+        return self.penalties.skip_probability(user_rows, item_rows, self.signals.membership)
 
     def similar_items(self, item_rows: IntArray, k: int = 10) -> pl.DataFrame:
         """Items most like each given item; also of and among items without events. See `cold.similar_items`.
@@ -245,7 +253,7 @@ class Recommender:
         self,
         past: Past,
         points: pl.DataFrame | None,
-        known: Evidence,
+        known: Evidence | None,
         k: int,
         seen_too: bool,
         user_rows: IntArray,
@@ -258,7 +266,7 @@ class Recommender:
         scores = self.signals.score(past, frozenset({self.ranker.name}) if alone else None)
         found = self._candidates(past, scores, points, blocked, max(self.config.n_candidates, k))
         ranked = self._rank(scores, found, k)
-        if self.penalties.active:
+        if self.penalties.active and known is not None:
             ranked = self.penalties.lower(ranked, found, known, self.signals.membership)
         places = self._places(past, found, ranked, points, blocked, k, None if points is None else user_rows)
         row, place = np.nonzero(places.items >= 0)
