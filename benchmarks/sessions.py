@@ -343,18 +343,22 @@ def print_skips(parts: list[dict[str, npt.NDArray[np.float64]]]) -> None:
     """AUC of each reading, pooled over seeds, with 95 % bootstrap intervals over places."""
     whole = {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
     draw = np.random.default_rng(0).integers(0, len(whole["skip"]), (200, len(whole["skip"])))
-    rows = []
-    for name in [n for n in whole if n not in ("skip", "hide")]:
-        row = [name]
-        for label in ("skip", "hide"):
-            y = whole[label]
-            redrawn = [roc_auc_score(y[d], whole[name][d]) for d in draw if 0 < y[d].sum() < len(d)]
-            low, high = np.quantile(redrawn, [0.025, 0.975])
-            row.append(f"{roc_auc_score(y, whole[name]):.3f} [{low:.3f}, {high:.3f}]")
-        rows.append(row)
+    names = [name for name in whole if name not in ("skip", "hide")]
+    rows = [[name] for name in names]
+    for label in ("skip", "hide"):
+        y = whole[label]
+        redrawn = np.array([[roc_auc_score(y[d], whole[name][d]) for name in names] for d in draw if y[d].sum() > 0])
+        for row, name, values in zip(rows, names, redrawn.T, strict=True):
+            low, high = np.quantile(values, [0.025, 0.975])
+            behind = np.quantile(redrawn[:, 0] - values, [0.025, 0.975])
+            row += [f"{roc_auc_score(y, whole[name]):.3f} [{low:.3f}, {high:.3f}]", f"{behind[0]:.3f}..{behind[1]:.3f}"]
     print(f"\nSkips: {len(whole['skip']):,} seen places, {whole['skip'].mean():.1%} passed over, "
           f"{whole['hide'].sum():.0f} hidden")  # fmt: skip
-    show_table(pl.DataFrame(rows, schema=["score", "AUC of skips", "AUC of hides"], orient="row"))
+    show_table(
+        pl.DataFrame(
+            rows, schema=["score", "AUC of skips", "ours less it", "AUC of hides", "ours less this"], orient="row"
+        )
+    )
 
 
 def print_lowered(parts: dict[str, list[Counts]]) -> None:

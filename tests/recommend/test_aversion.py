@@ -32,7 +32,7 @@ from .conftest import DAY, N_GROUPS, N_USERS, Market, events_of, fit_market
 
 ALL = np.arange(N_USERS + 1, dtype=np.int32)
 TWO_LEAVES = sp.csr_array(np.array([[1, 0], [1, 0], [0.5, 0.5], [0, 1]], np.float32))
-STRICT = SkipModel(0.0, np.array([-1, 1, 1, 1, 0, 0], np.float32))
+STRICT = SkipModel(0.0, np.array([-1, 1, 1, 1, 0], np.float32))
 
 
 def log_of(rows: list[tuple[int, int, str, float, float]], n_users: int = 2) -> Events:
@@ -50,9 +50,13 @@ def test_features_by_hand() -> None:
     events = log_of([(0, 0, "view", 5.0, 0), (0, 1, "hide", -3.0, 10), (0, 3, "impression", 0.0, 10)])
     evidence = read_evidence(events, 4, 10.0, 5.0)
     pairs = np.zeros(3, np.int32), np.array([1, 2, 3], np.int32)
-    # liked, against, ignored, own, lately (a like a quarter, an impression whole), likes
-    expected = [[0.5, 3, 0, 3, 0.25, 0.5], [0.25, 1.5, 0.5, 0, 0.625, 0.5], [0, 0, 1, 1, 1, 0.5]]
-    np.testing.assert_allclose(np.expm1(features_of_pairs(evidence, TWO_LEAVES, *pairs)), expected, rtol=1e-5)
+    # likes: 0.5 on leaf 0, the crowd's all there; share = (liked + 10 * crowd) / (0.5 + 10)
+    # lately: the like is a quarter by now, the impression whole
+    share = [(0.5 + 10) / 10.5, (0.25 + 5) / 10.5, 0.001 / 10.5]
+    rest = [[3, 0, 3, 0.25], [1.5, 0.5, 0, 0.625], [0, 1, 1, 1]]  # against, ignored, own, lately
+    found = features_of_pairs(evidence, TWO_LEAVES, *pairs)
+    np.testing.assert_allclose(np.exp(found[:, 0]), share, rtol=1e-3)
+    np.testing.assert_allclose(np.expm1(found[:, 1:]), rest, rtol=1e-5)
 
 
 def test_outcomes_are_what_was_shown_where_the_log_has_impressions() -> None:
@@ -198,7 +202,7 @@ def test_a_strangers_dislike_counts(plain: Recommender, market: Market) -> None:
 def some_outcomes(n: int = 400, seed: int = 0) -> Outcomes:
     """Skips that follow dislikes and nothing else."""
     rng = np.random.default_rng(seed)
-    features = np.log1p(rng.integers(0, 4, (n, 6))).astype(np.float32)
+    features = np.log1p(rng.integers(0, 4, (n, 5))).astype(np.float32)
     chance = 1 / (1 + np.exp(-(3 * features[:, 1] - 2)))
     return Outcomes(features, rng.random(n) < chance)
 

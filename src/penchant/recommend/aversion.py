@@ -2,17 +2,17 @@
 
 For a user u and an item i, with m(i, k) the membership of i in leaf k and every event halved with its half-life:
 
-    liked    sum over k of m(i, k) * (likes on k)
-    against  the same of negative weights: low ratings, returns, hides, dislikes
+    share    of u's likes, those of k: (sum over k of m(i, k) * (likes on k) + 10 * crowd) / (likes + 10), crowd being
+             the share over all users, which speaks where u has told little
+    against  sum over k of m(i, k) * (negative weights on k): low ratings, returns, hides, dislikes
     ignored  the same of impressions on items that u never acted on
     own      impressions and negative weights on i itself
     lately   likes and impressions on k, halved with the half-life of saturation
-    likes    all likes of the user: five of ten say more than five of fifty
 
-    log odds of a skip = constant - a * log(1 + liked) + b * log(1 + against) + c * log(1 + ignored) + d * log(1 + own)
-                         + e * log(1 + lately) + f * log(1 + likes)
+    log odds of a skip = constant - a * log(share) + b * log(1 + against) + c * log(1 + ignored) + d * log(1 + own)
+                         + e * log(1 + lately)
 
-with a, b, c, d >= 0 and e, f of either sign, learned from past windows of the log. Where the log has impressions,
+with a, b, c, d >= 0 and e of either sign, learned from past windows of the log. Where the log has impressions,
 outcomes are the pairs shown in a window: liked there, or passed over. (What users find by themselves is another sample:
 beside impressions its likes would say that to be shown is to be skipped.) Without impressions they are likes and
 dislikes. What a user was never shown is neither evidence nor outcome: not to have clicked it says nothing (missing not
@@ -32,9 +32,11 @@ from penchant.artefacts import csr_from_arrays, csr_to_arrays
 from penchant.data import BoolArray, Events, FloatArray, IntArray, Parts
 from penchant.recommend.ignored import impressed, is_impression, read_ignored
 
-FEATURES = ("liked", "against", "ignored", "own", "lately", "likes")
+FEATURES = ("share", "against", "ignored", "own", "lately")
 NEGATIVE = slice(1, 4)  # of FEATURES: what speaks against
-BOUNDS = ((None, 0.0), (0.0, None), (0.0, None), (0.0, None), (None, None), (None, None))
+BOUNDS = ((None, 0.0), (0.0, None), (0.0, None), (0.0, None), (None, None))
+CROWD = 10.0  # likes that the crowd's share counts as
+LEAST = 1e-3  # likes that an interest nobody took counts as
 L2 = 1.0  # on the weights, in outcomes
 MAX_PAIRS = 20_000  # outcomes drawn from a window
 MIN_OUTCOMES = 50  # skips, and likes, to learn from
@@ -43,37 +45,41 @@ MIN_OUTCOMES = 50  # skips, and likes, to learn from
 @dataclass(frozen=True)
 class Evidence:
     """Of some users at one moment, (n_users, n_items) each: liked, against, ignored, halved with the half-life of
-    interests; recent: likes and impressions, halved with that of saturation.
+    interests; recent: likes and impressions, halved with that of saturation. crowd: (n_items,) parts of all users'
+    likes, sum 1 or 0.
     """
 
     liked: sp.csr_array
     against: sp.csr_array
     ignored: sp.csr_array
     recent: sp.csr_array
+    crowd: FloatArray
 
     def take(self, user_rows: IntArray) -> Evidence:
         """Of some of the users, in the order given."""
         parts = (self.liked, self.against, self.ignored, self.recent)
-        return Evidence(*(sp.csr_array(part[user_rows]) for part in parts))
+        return Evidence(*(sp.csr_array(part[user_rows]) for part in parts), self.crowd)
 
     def emptied(self) -> Evidence:
         """Of as many users and items, nothing."""
-        return Evidence(*[sp.csr_array(self.liked.shape, dtype=np.float32)] * 4)
+        return Evidence(*[sp.csr_array(self.liked.shape, dtype=np.float32)] * 4, self.crowd)
 
     def to_parts(self) -> Parts:
-        arrays: dict[str, npt.NDArray[np.generic]] = {}
+        arrays: dict[str, npt.NDArray[np.generic]] = {"crowd": self.crowd}
         for name in ("liked", "against", "ignored", "recent"):
             arrays |= csr_to_arrays(getattr(self, name), name)
         return Parts({}, arrays)
 
     @classmethod
     def from_parts(cls, parts: Parts) -> Self:
-        return cls(*(csr_from_arrays(parts.arrays, name) for name in ("liked", "against", "ignored", "recent")))
+        a = parts.arrays
+        matrices = {name: csr_from_arrays(a, name) for name in ("liked", "against", "ignored", "recent")}
+        return cls(**matrices, crowd=a["crowd"])
 
 
 @dataclass(frozen=True)
 class Outcomes:
-    """Pairs of one window that something happened to. features: (m, 6) as FEATURES, of before · skipped: (m,)."""
+    """Pairs of one window that something happened to. features: (m, 5) as FEATURES, of before · skipped: (m,)."""
 
     features: FloatArray
     skipped: BoolArray
@@ -81,15 +87,15 @@ class Outcomes:
 
 @dataclass(frozen=True)
 class SkipModel:
-    """constant and weights: (6,) as FEATURES."""
+    """constant and weights: (5,) as FEATURES."""
 
     constant: float
     weights: FloatArray
 
     def probability(self, features: FloatArray) -> FloatArray:
-        """(...) chance that the item is passed over, for (..., 6) features.
+        """(...) chance that the item is passed over, for (..., 5) features.
 
-        >>> SkipModel(0.0, np.array([-1, 1, 0, 0, 0, 0])).probability(np.array([[1, 1, 5, 5, 5, 5]])).tolist()
+        >>> SkipModel(0.0, np.array([-1, 1, 0, 0, 0])).probability(np.array([[1, 1, 5, 5, 5]])).tolist()
         [0.5]
         """
         return np.asarray(1 / (1 + np.exp(-(features @ self.weights + self.constant))), np.float32)
@@ -117,16 +123,20 @@ def read_evidence(events: Events, n_items: int, half_life: float, short: float) 
         return out
 
     size, ones = np.abs(events.weight), np.ones(len(events), np.float32)
+    likes = matrix(liked, ones, half_life)
+    crowd = np.asarray(likes.sum(axis=0), np.float32)
     return Evidence(
-        matrix(liked, ones, half_life),
+        likes,
         matrix(against, size, half_life),
         read_ignored(events, n_items, half_life=half_life).counts,
         matrix(liked | shown, ones, short),
+        crowd / max(float(crowd.sum()), 1e-9),
     )
 
 
-def evidence_of_items(item_rows: IntArray, weights: FloatArray, n_items: int) -> Evidence:
+def evidence_of_items(item_rows: IntArray, weights: FloatArray, crowd: FloatArray) -> Evidence:
     """Of one person who is not in the log, from the items they touched; nothing is recent."""
+    n_items = len(crowd)
 
     def matrix(mask: BoolArray, size: FloatArray) -> sp.csr_array:
         at = (np.zeros(int(mask.sum()), np.int32), item_rows[mask])
@@ -134,11 +144,11 @@ def evidence_of_items(item_rows: IntArray, weights: FloatArray, n_items: int) ->
 
     none, ones = np.zeros(len(item_rows), np.bool_), np.ones(len(item_rows), np.float32)
     nothing = matrix(none, ones)
-    return Evidence(matrix(weights > 0, ones), matrix(weights < 0, np.abs(weights)), nothing, nothing)
+    return Evidence(matrix(weights > 0, ones), matrix(weights < 0, np.abs(weights)), nothing, nothing, crowd)
 
 
 def features_of_all(evidence: Evidence, membership: sp.csr_array, item_rows: IntArray) -> FloatArray:
-    """(n, c, 6) features of c items for each user of the evidence.
+    """(n, c, 5) features of c items for each user of the evidence.
 
     Args:
         membership: (n_items, n_leaves). item_rows: (n, c).
@@ -149,12 +159,18 @@ def features_of_all(evidence: Evidence, membership: sp.csr_array, item_rows: Int
 
 
 def features_of_pairs(evidence: Evidence, membership: sp.csr_array, user: IntArray, item: IntArray) -> FloatArray:
-    """(m, 6) features of (user, item) pairs, of items of a catalogue with (n_items, n_leaves) membership."""
-    parts = [felt(matrix, membership, user, item) for matrix in (evidence.liked, evidence.against, evidence.ignored)]
-    own = _entries(sp.csr_array(evidence.ignored + evidence.against), user, item)
-    lately = felt(evidence.recent, membership, user, item)
+    """(m, 5) features of (user, item) pairs, of items of a catalogue with (n_items, n_leaves) membership."""
+    liked = felt(evidence.liked, membership, user, item)
     likes = np.asarray(evidence.liked.sum(axis=1)).ravel()[user]
-    return np.asarray(np.log1p(np.column_stack([*parts, own, lately, likes])), np.float32)
+    nobody = np.zeros_like(user)
+    crowd = felt(sp.csr_array(evidence.crowd[None, :]), membership, nobody, item)
+    share = (liked + CROWD * crowd + LEAST) / (likes + CROWD)
+    against, ignored, lately = (
+        felt(matrix, membership, user, item) for matrix in (evidence.against, evidence.ignored, evidence.recent)
+    )
+    own = _entries(sp.csr_array(evidence.ignored + evidence.against), user, item)
+    counts = np.log1p(np.column_stack([against, ignored, own, lately]))
+    return np.column_stack([np.log(share), counts]).astype(np.float32)
 
 
 def felt(matrix: sp.csr_array, membership: sp.csr_array, user: IntArray, item: IntArray) -> FloatArray:

@@ -173,7 +173,7 @@ class Recommender:
             raise DataError(f"recommend_from_items: one weight an item. Got {len(weights)} for {len(rows)} items")
         past = past_of_items(rows, np.asarray(weights, np.float32), self.signals.n_items)
         seen_too = self.config.allow_seen if allow_seen is None else allow_seen
-        known = evidence_of_items(rows, np.asarray(weights, np.float32), self.signals.n_items)
+        known = evidence_of_items(rows, np.asarray(weights, np.float32), self.penalties.evidence.crowd)
         return Recommendations(self._list(past, None, known, k, seen_too, np.zeros(1, np.int32), allowed, why))
 
     def skip_probability(self, user_rows: IntArray, item_rows: IntArray) -> FloatArray:
