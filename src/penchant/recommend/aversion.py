@@ -57,12 +57,15 @@ class Evidence:
 
     def take(self, user_rows: IntArray) -> Evidence:
         """Of some of the users, in the order given."""
-        parts = (self.liked, self.against, self.ignored, self.recent)
-        return Evidence(*(sp.csr_array(part[user_rows]) for part in parts), self.crowd)
+        liked, against, ignored, recent = (
+            sp.csr_array(part[user_rows]) for part in (self.liked, self.against, self.ignored, self.recent)
+        )
+        return Evidence(liked, against, ignored, recent, self.crowd)
 
     def emptied(self) -> Evidence:
-        """Of as many users and items, nothing."""
-        return Evidence(*[sp.csr_array(self.liked.shape, dtype=np.float32)] * 4, self.crowd)
+        """Of as many users and items, nothing but the crowd."""
+        none = sp.csr_array(self.liked.shape, dtype=np.float32)
+        return Evidence(none, none, none, none, self.crowd)
 
     def to_parts(self) -> Parts:
         arrays: dict[str, npt.NDArray[np.generic]] = {"crowd": self.crowd}
