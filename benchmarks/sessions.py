@@ -281,8 +281,8 @@ def predict_skips(stage: Stage, state: State, items: IntArray) -> dict[str, npt.
     one = state.recommender
     known, leaves = one.penalties.evidence, stage.ground.tree.membership
     rows = np.maximum(items, 0)
-    model = one.penalties.model
-    if model is None:
+    model, dislike = one.penalties.model, one.penalties.dislike
+    if model is None or dislike is None:
         raise SystemExit("too few skips or likes to learn from")
     user = np.repeat(np.arange(len(rows), dtype=np.int32), rows.shape[1])
     clicked = one.past.matrix()
@@ -293,8 +293,10 @@ def predict_skips(stage: Stage, state: State, items: IntArray) -> dict[str, npt.
     everything = np.ones((1, len(leaves.indptr) - 1), np.float32)
     size = felt(sp.csr_array(everything), leaves, np.zeros_like(user), rows.ravel()).reshape(rows.shape)
     ignored, taken = on_leaf(known.ignored), on_leaf(clicked)
+    features = features_of_all(known, one.signals.membership, rows)
     return {
-        "predicted skip": model.probability(features_of_all(known, one.signals.membership, rows)),
+        "predicted skip": model.probability(features),
+        "predicted dislike": dislike.probability(features),
         "not clicked, shown or never": 1 - taken / np.maximum(size, 1e-9),
         "shown and not clicked": (ignored + 1) / (ignored + taken + 2),
         "likes alone": -on_leaf(known.liked),
@@ -333,9 +335,9 @@ def lowered(aversion: float | None, saturation: float | None) -> Policy:
 LOWERED: dict[str, Policy] = {
     "no penalties": lowered(0.0, 0.0),
     "as past windows say (auto)": lowered(None, None),
+    "aversion 0.25": lowered(0.25, 0.0),
     "aversion 1": lowered(1.0, 0.0),
     "saturation 0.5": lowered(0.0, 0.5),
-    "aversion 1, saturation 0.5": lowered(1.0, 0.5),
 }
 
 
@@ -426,7 +428,13 @@ def main() -> None:
         if asked.only != "exploration":
             again, played, places = judge_skips(stage, behaviour, asked.rounds, asked.k)
             skips.append(places)
-            print(again.recommender.penalties.model, *again.recommender.penalties.report.rows(), sep="\n", flush=True)
+            print(
+                again.recommender.penalties.model,
+                again.recommender.penalties.dislike,
+                *again.recommender.penalties.report.rows(),
+                sep="\n",
+                flush=True,
+            )
             for name, policy in LOWERED.items():
                 pleased[name].append(count(stage, play(again, policy, asked.rounds // 2, asked.k, behaviour, played)))
     if asked.only != "aversion":

@@ -102,7 +102,7 @@ def candidates(rows: np.ndarray[tuple[int, int], np.dtype[np.int32]]) -> Candida
 
 
 def by_hand(evidence: Evidence, aversion: float = 0.0, saturation: float = 0.0) -> Penalties:
-    return Penalties(STRICT, aversion, saturation, evidence, pl.DataFrame())
+    return Penalties(STRICT, None, aversion, saturation, evidence, pl.DataFrame())
 
 
 def test_more_against_an_interest_pushes_its_items_further_down() -> None:
@@ -236,7 +236,7 @@ def trial_of(n: int = 100, *, disliked_is_first: bool) -> Trial:
 def test_strength_follows_the_window(bears_out: bool, why: str) -> None:
     trial = trial_of(disliked_is_first=bears_out)
     lessons = [some_outcomes(seed=s) for s in range(3)]
-    found = fit_penalties(trial, lessons, trial.evidence, RecommendConfig())
+    found = fit_penalties(trial, lessons, lessons, trial.evidence, RecommendConfig())
     row = found.report.row(0, named=True)
     assert row["why"] == why
     assert (found.aversion > 0) == bears_out
@@ -245,13 +245,28 @@ def test_strength_follows_the_window(bears_out: bool, why: str) -> None:
     assert found.skip_probability(np.array([0]), np.array([[0, 3]]), TWO_LEAVES)[0].argmax() == 0
 
 
+def test_what_foretells_dislikes_is_taken_off_though_it_foretells_no_skips() -> None:
+    """Shown items are passed over whatever was disliked before; dislikes follow dislikes."""
+    rng = np.random.default_rng(3)
+    shown = [Outcomes(np.log1p(rng.integers(0, 4, (300, 5))).astype(np.float32), rng.random(300) < 0.9) for _ in "ab"]
+    disliked = [some_outcomes(seed=s) for s in range(2)]
+    evidence = trial_of(2, disliked_is_first=True).evidence
+    found = fit_penalties(None, shown, disliked, evidence, RecommendConfig(aversion=1.0))
+    assert found.model is not None
+    assert found.dislike is not None
+    off = found.of("aversion", candidates(np.array([[1, 3], [1, 3]], np.int32)), evidence, TWO_LEAVES)
+    strongest = max(found.model.weights[1], found.dislike.weights[1])
+    assert off[0, 0] > 2 * np.log1p(3)  # weight of a hide: 3
+    assert off[0, 0] >= strongest * np.log1p(3) > off[0, 1] == 0
+
+
 def test_without_a_window_nothing_is_applied_unless_set() -> None:
     lessons = [some_outcomes(seed=s) for s in range(3)]
     evidence = trial_of(disliked_is_first=True).evidence
-    auto = fit_penalties(None, lessons, evidence, RecommendConfig())
+    auto = fit_penalties(None, lessons, lessons, evidence, RecommendConfig())
     assert auto.report["why"].to_list() == ["no_window", "no_window"]
     assert not auto.active
-    stated = fit_penalties(None, lessons, evidence, RecommendConfig(aversion=1.5, saturation=0.5))
+    stated = fit_penalties(None, lessons, lessons, evidence, RecommendConfig(aversion=1.5, saturation=0.5))
     assert (stated.aversion, stated.saturation) == (1.5, 0.5)
 
 

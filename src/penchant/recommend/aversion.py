@@ -15,8 +15,11 @@ For a user u and an item i, with m(i, k) the membership of i in leaf k and every
 with a, b, c, d >= 0 and e of either sign, learned from past windows of the log. Where the log has impressions,
 outcomes are the pairs shown in a window: liked there, or passed over. (What users find by themselves is another sample:
 beside impressions its likes would say that to be shown is to be skipped.) Without impressions they are likes and
-dislikes. What a user was never shown is neither evidence nor outcome: not to have clicked it says nothing (missing not
-at random: Marlin & Zemel 2009).
+dislikes. A second model, of share and against alone, is learned of likes and dislikes on any log: beside the many
+interests that a user has nothing to do with, a disliked one is hardly skipped more often, but it is the one that is
+disliked again.
+What a user was never shown is neither evidence nor outcome: not to have clicked it says nothing (missing not at random:
+Marlin & Zemel 2009).
 """
 
 from __future__ import annotations
@@ -32,9 +35,13 @@ from penchant.artefacts import csr_from_arrays, csr_to_arrays
 from penchant.data import BoolArray, Events, FloatArray, IntArray, Parts
 from penchant.recommend.ignored import impressed, is_impression, read_ignored
 
+Bound = tuple[float | None, float | None]
+
 FEATURES = ("share", "against", "ignored", "own", "lately")
+AGAINST = 1
 NEGATIVE = slice(1, 4)  # of FEATURES: what speaks against
-BOUNDS = ((None, 0.0), (0.0, None), (0.0, None), (0.0, None), (None, None))
+BOUNDS: tuple[Bound, ...] = ((None, 0.0), (0.0, None), (0.0, None), (0.0, None), (None, None))
+OF_DISLIKES = (*BOUNDS[:2], (0.0, 0.0), (0.0, 0.0), (0.0, 0.0))  # what is shown came with the policy that showed it
 CROWD = 10.0  # likes that the crowd's share counts as
 LEAST = 1e-3  # likes that an interest nobody took counts as
 L2 = 1.0  # on the weights, in outcomes
@@ -102,10 +109,6 @@ class SkipModel:
         [0.5]
         """
         return np.asarray(1 / (1 + np.exp(-(features @ self.weights + self.constant))), np.float32)
-
-    def against(self, features: FloatArray) -> FloatArray:
-        """(...) what negative evidence alone adds to the log odds of a skip: 0 without any, else more."""
-        return np.asarray(features[..., NEGATIVE] @ self.weights[NEGATIVE], np.float32)
 
 
 def read_evidence(events: Events, n_items: int, half_life: float, short: float) -> Evidence:
@@ -227,7 +230,7 @@ def outcomes(after: Events, evidence: Evidence, membership: sp.csr_array, *, onl
     return Outcomes(features_of_pairs(evidence, membership, user, item), label)
 
 
-def fit_skips(lessons: list[Outcomes]) -> SkipModel | None:
+def fit_skips(lessons: list[Outcomes], bounds: tuple[Bound, ...] = BOUNDS) -> SkipModel | None:
     """Learn the weights; None where the windows hold too few skips or likes.
 
     Logistic loss with an L2 penalty, by L-BFGS-B with the signs as bounds.
@@ -250,7 +253,7 @@ def fit_skips(lessons: list[Outcomes]) -> SkipModel | None:
 
     with one_thread("blas"):
         start = np.zeros(1 + len(FEATURES))
-        found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(None, None), *BOUNDS])
+        found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(None, None), *bounds])
     return SkipModel(float(found.x[0]), found.x[1:].astype(np.float32))
 
 

@@ -7,7 +7,7 @@ import scipy.sparse as sp
 
 from penchant.config import RecommendConfig
 from penchant.data import BoolArray, Events, IntArray, InterestTree, Items, ItemSpace
-from penchant.recommend.aversion import Evidence, negative, outcomes, read_evidence
+from penchant.recommend.aversion import Evidence, Outcomes, negative, outcomes, read_evidence
 from penchant.recommend.candidates import describe, pick_candidates
 from penchant.recommend.choose import Choice, check_method, choose
 from penchant.recommend.ignored import is_impression
@@ -44,14 +44,18 @@ def fit_recommender(
     has_text = space.text.present if space.text is not None else np.zeros(n_items, np.bool_)
     check_left_out(config.leave_out, has_text=text is not None)
     check_method(config.method, signal_names(has_text=text is not None, leave_out=config.leave_out))
-    lessons, skips, latest = [], [], None
+    lessons: list[Lesson] = []
+    skips: list[Outcomes] = []
+    dislikes: list[Outcomes] = []
+    latest = None
     only_shown = bool(is_impression(events).any())
     fading = (half_lives[0], config.saturation_half_life_days)
     for window in past_windows(events, n_items, has_text, config, seed=seed):
         signals = fit_signals(window.before, n_items, text, tree.membership, config, half_lives, seed=seed)
         lessons.append(_lesson(window, signals, config))
         known = read_evidence(window.before, n_items, *fading)
-        skips.append(outcomes(window.after, known, signals.membership, only_shown=only_shown, seed=seed))
+        for told, shown in ((skips, only_shown), (dislikes, False)):
+            told.append(outcomes(window.after, known, signals.membership, only_shown=shown, seed=seed))
         latest = latest or (window, known, signals.membership)
     signals = fit_signals(events, n_items, text, tree.membership, config, half_lives, seed=seed)
     choice = choose(lessons, signals.names, config, seed=seed)
@@ -64,7 +68,7 @@ def fit_recommender(
         fused=space.fused.values,
         membership=tree.membership,
         transitions=fit_transitions(events, tree.membership, seed=seed),
-        penalties=fit_penalties(trial, skips, read_evidence(events, n_items, *fading), config),
+        penalties=fit_penalties(trial, skips, dislikes, read_evidence(events, n_items, *fading), config),
         config=config,
     )
 

@@ -2,10 +2,10 @@
 
     score(u, i) = ranked(u, i) - spread(u) * (aversion * against(u, i) + saturation * tired(u, i))
 
-spread is the standard deviation of the user's ranked candidates, `against` what negative evidence alone adds to the log
-odds of a skip (`aversion.SkipModel`), tired = log(1 + max(0, S - FREE)), S the items of the item's interests that the
-user took or was shown lately, halved with every `saturation_half_life_days`. Without negative evidence, or with few
-like items lately, a list is what it was.
+spread is the standard deviation of the user's ranked candidates; `against` is what negative evidence alone adds to the
+log odds of a skip, dislikes of like items counting as in those of a dislike where that is more (`aversion`); tired =
+log(1 + max(0, S - FREE)), S the items of the item's interests that the user took or was shown lately, halved with every
+`saturation_half_life_days`. Without negative evidence, or with few like items lately, a list is what it was.
 
 A strength of "auto" is tried on the latest past window, with a ranker and a skip model that did not see it: the best of
 STRENGTHS by mean NDCG@10 of new likes less NDCG@10 of new dislikes, if it is ahead of none by more than MARGIN standard
@@ -24,7 +24,18 @@ import scipy.sparse as sp
 from penchant.config import RecommendConfig
 from penchant.data import BoolArray, FloatArray, IntArray, Parts
 from penchant.errors import DataError
-from penchant.recommend.aversion import Evidence, Outcomes, SkipModel, features_of_all, felt, fit_skips
+from penchant.recommend.aversion import (
+    AGAINST,
+    FEATURES,
+    NEGATIVE,
+    OF_DISLIKES,
+    Evidence,
+    Outcomes,
+    SkipModel,
+    features_of_all,
+    felt,
+    fit_skips,
+)
 from penchant.recommend.candidates import Candidates, row_spread
 from penchant.recommend.choose import ndcg
 from penchant.recommend.rank import Lesson
@@ -59,13 +70,14 @@ class Trial:
 
 @dataclass(frozen=True)
 class Penalties:
-    """model: of skips, None where the log has too little to learn from · aversion, saturation: strengths applied, 0 =
-    none · evidence: of all users at the end of the log (nothing where nothing reads it) · report: one row a part: part,
-    strength, why, gain (of the strength tried best over none, in net NDCG@10), gain_se, n_users, auc (of skips on the
-    latest window; null: not tried).
+    """model: of skips, dislike: of dislikes; None where the log has too little to learn from · aversion, saturation:
+    strengths applied, 0 = none · evidence: of all users at the end of the log (nothing where nothing reads it) ·
+    report: one row a part: part, strength, why, gain (of the strength tried best over none, in net NDCG@10), gain_se,
+    n_users, auc (of skips on the latest window; null: not tried).
     """
 
     model: SkipModel | None
+    dislike: SkipModel | None
     aversion: float
     saturation: float
     evidence: Evidence
@@ -99,9 +111,14 @@ class Penalties:
             user = np.repeat(np.arange(n, dtype=np.int32), c)
             lately = felt(evidence.recent, membership, user, found.item_rows.ravel()).reshape(n, c)
             return np.asarray(np.log1p(np.maximum(lately - FREE, 0)), np.float32)
-        if self.model is None:
+        weights = np.zeros(len(FEATURES), np.float32)
+        if self.model is not None:
+            weights[NEGATIVE] = self.model.weights[NEGATIVE]
+        if self.dislike is not None:
+            weights[AGAINST] = max(weights[AGAINST], self.dislike.weights[AGAINST])
+        if not weights.any():
             return np.zeros(found.item_rows.shape, np.float32)
-        return self.model.against(features_of_all(evidence, membership, found.item_rows))
+        return np.asarray(features_of_all(evidence, membership, found.item_rows) @ weights, np.float32)
 
     def skip_probability(self, user_rows: IntArray, item_rows: IntArray, membership: sp.csr_array) -> FloatArray:
         """(n, c) predicted chance that each user passes each item over.
@@ -118,38 +135,51 @@ class Penalties:
         return self.model.probability(features_of_all(self.evidence.take(user_rows), membership, item_rows))
 
     def to_parts(self) -> Parts:
-        model = (
-            None if self.model is None else {"constant": self.model.constant, "weights": self.model.weights.tolist()}
-        )
-        config = {"model": model, "aversion": self.aversion, "saturation": self.saturation}
+        models = {
+            name: None if m is None else {"constant": m.constant, "weights": m.weights.tolist()}
+            for name, m in (("model", self.model), ("dislike", self.dislike))
+        }
+        config = {**models, "aversion": self.aversion, "saturation": self.saturation}
         return Parts({**config, "report": self.report.to_dicts()}, self.evidence.to_parts().arrays)
 
     @classmethod
     def from_parts(cls, parts: Parts) -> Self:
-        c, m = parts.config, parts.config["model"]
-        model = None if m is None else SkipModel(float(m["constant"]), np.array(m["weights"], np.float32))
+        c = parts.config
+        model, dislike = (
+            None if m is None else SkipModel(float(m["constant"]), np.array(m["weights"], np.float32))
+            for m in (c["model"], c["dislike"])
+        )
         report = pl.DataFrame(c["report"], schema=REPORT)
-        return cls(model, float(c["aversion"]), float(c["saturation"]), Evidence.from_parts(parts), report)
+        strengths = float(c["aversion"]), float(c["saturation"])
+        return cls(model, dislike, *strengths, Evidence.from_parts(parts), report)
 
 
 def fit_penalties(
-    trial: Trial | None, lessons: list[Outcomes], evidence: Evidence, config: RecommendConfig
+    trial: Trial | None,
+    skips: list[Outcomes],
+    dislikes: list[Outcomes],
+    evidence: Evidence,
+    config: RecommendConfig,
 ) -> Penalties:
-    """Learn what foretells skips and choose the strengths, of aversion first.
+    """Learn what foretells skips and dislikes, and choose the strengths, of aversion first.
 
     Args:
-        trial: the latest window, None where there is none. lessons: of all windows, the latest first. evidence: at the
-        end of the log.
+        trial: the latest window, None where there is none. skips, dislikes: outcomes of all windows, the latest first.
+        evidence: at the end of the log.
     """
-    model, earlier = fit_skips(lessons), fit_skips(lessons[1:])
-    tried = Penalties(earlier, 0.0, 0.0, evidence, pl.DataFrame(schema=REPORT))
+    model, dislike = fit_skips(skips), fit_skips(dislikes, OF_DISLIKES)
+    before = fit_skips(skips[1:]), fit_skips(dislikes[1:], OF_DISLIKES)
+    earlier = Penalties(*before, 0.0, 0.0, evidence, pl.DataFrame(schema=REPORT))
+    learned = {"aversion": bool(model or dislike), "saturation": True}
+    tried = {"aversion": bool(earlier.model or earlier.dislike), "saturation": True}
     rows: list[dict[str, Any]] = []
     for part in PARTS:
-        asked, known = getattr(config, part), part == "saturation" or model is not None
-        row: dict[str, Any] = {"part": part, "strength": 0.0, "why": "no_evidence", **_auc(part, earlier, lessons)}
+        asked, known = getattr(config, part), learned[part]
+        row: dict[str, Any] = {"part": part, "strength": 0.0, "why": "no_evidence"}
+        row |= _auc(earlier.model, skips) if part == "aversion" else {}
         off = None
-        if trial is not None and (part == "saturation" or earlier is not None):
-            off = tried.of(part, trial.lesson.candidates, trial.evidence, trial.membership)
+        if trial is not None and tried[part]:
+            off = earlier.of(part, trial.lesson.candidates, trial.evidence, trial.membership)
         if known and asked != "auto":
             row |= {"strength": float(asked), "why": "setting"}
         elif known:
@@ -159,9 +189,9 @@ def fit_penalties(
             trial = replace(trial, scores=lowered)
         rows.append(row)
     aversion, saturation = (row["strength"] for row in rows)
-    if model is None and not saturation:
+    if not learned["aversion"] and not saturation:
         evidence = evidence.emptied()  # nothing will ever read it: the saved model stays small
-    return Penalties(model, aversion, saturation, evidence, pl.DataFrame(rows, schema=REPORT))
+    return Penalties(model, dislike, aversion, saturation, evidence, pl.DataFrame(rows, schema=REPORT))
 
 
 def _take_off(scores: FloatArray, found: Candidates, off: FloatArray) -> FloatArray:
@@ -191,10 +221,10 @@ def _net(trial: Trial, scores: FloatArray) -> FloatArray:
     return ndcg(scores, trial.lesson) - ndcg(scores, against)
 
 
-def _auc(part: str, earlier: SkipModel | None, lessons: list[Outcomes]) -> dict[str, float]:
+def _auc(earlier: SkipModel | None, skips: list[Outcomes]) -> dict[str, float]:
     """How well earlier windows foretell the skips of the latest."""
     from sklearn.metrics import roc_auc_score
 
-    if part != "aversion" or earlier is None or len(set(lessons[0].skipped.tolist())) < 2:
+    if earlier is None or len(set(skips[0].skipped.tolist())) < 2:
         return {}
-    return {"auc": float(roc_auc_score(lessons[0].skipped, earlier.probability(lessons[0].features)))}
+    return {"auc": float(roc_auc_score(skips[0].skipped, earlier.probability(skips[0].features)))}
