@@ -4,6 +4,7 @@
 
 Peers run with their default settings here (`benchmarks/peers.py` picks them inside train). "chosen by" is the
 comparison on past windows inside train, which saw nothing after the cut. The last column is the ratio to the best peer.
+"penalties": our lists with aversion and saturation of stated strengths, whatever the windows chose.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import resource
 import time
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -59,6 +61,10 @@ def main() -> None:
         scorer.fit(split.train, n_items)
         rows.append(("peer", name, ndcg(top_lists(scorer, users, split.history(n_items), K, seen=seen))))
     best = max(value for kind, _, value in rows if kind == "peer")
+    for aversion, saturation in ((0.0, 0.0), (1.0, 0.0), (0.0, 0.5)):
+        stated = replace(recommender.penalties, aversion=aversion, saturation=saturation)
+        lists = as_lists(replace(recommender, penalties=stated).recommend(users, no_profiles(split), k=K).table, users)
+        rows.append(("penalties", f"aversion {aversion:g}, saturation {saturation:g}", ndcg(lists)))
     rows += [("signal", name, ndcg(lists)) for name, lists in signal_lists(recommender, users).items()]
     out = pl.DataFrame(rows, schema=["kind", "method", f"ndcg@{K}"], orient="row").with_columns(
         (pl.col(f"ndcg@{K}") / best).round(2).alias("to_best_peer"), pl.col(f"ndcg@{K}").round(4)
@@ -68,6 +74,7 @@ def main() -> None:
         print(out.sort(f"ndcg@{K}", descending=True, maintain_order=True))
         print(f"chosen by (past windows inside train): {recommender.chosen}")
         print(recommender.report.head(12))
+    print(*recommender.penalties.notes, recommender.penalties.report, sep="\n")
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     size = sum(a.nbytes for a in recommender.to_parts().arrays.values()) / 2**20
     print(f"fit {seconds:.1f} s, lists {listing:.1f} s, peak memory {memory:,.0f} MB, saved arrays {size:,.0f} MB")

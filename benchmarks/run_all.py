@@ -1,6 +1,6 @@
 """Every benchmark that needs no outside data, one after the other: `make bench`.
 
-Heavy: about forty minutes on two cores. The slowest rows of some tables are left out here, and the figures on real logs
+Heavy: about fifty minutes on two cores. The slowest rows of some tables are left out here, and the figures on real logs
 need the logs: docs/benchmarks.md names the whole command of each table.
 """
 
@@ -31,6 +31,7 @@ RUNS = (
     ),
     ("representations.py", "--logs", "market", "--splits", "time", "--methods", "popular,mean,factors,variational,gcn"),
     ("encoders.py", "--n", "1500"),
+    ("sessions.py", "--seeds", "31", "--rounds", "4"),
     ("affinity_cost.py",),
     ("kinds.py",),
 )

@@ -8,6 +8,9 @@ from pydantic import Field, model_validator
 
 from penchant.config.section import Section
 
+Share = Annotated[float, Field(ge=0, le=1)]
+Strength = Annotated[float, Field(ge=0, allow_inf_nan=False)] | Literal["auto"]
+
 
 class InterestsConfig(Section):
     """Tree, affinity, layers, names (`penchant.interests`)."""
@@ -90,6 +93,18 @@ class RecommendConfig(Section):
     allow_seen: bool = False
     diversity: float = Field(0.0, ge=0, le=1, description="0 = by score alone, 1 = by novelty within the list")
     n_explore: int = Field(0, ge=0, description="last places of a list kept for near items with few or no events")
+    slots: tuple[Share, Share, Share, Share] | None = Field(
+        None,
+        description="shares of places for core, secondary, peripheral and new interests, e.g. [0.6, 0.25, 0.1, 0.05]; "
+        "unset = by rank alone",
+    )
+    aversion: Strength = Field(
+        "auto", description="how strongly dislikes and repeated ignoring push items down; auto = as past windows say"
+    )
+    saturation: Strength = Field(
+        "auto", description="how strongly many like items lately push more of them down; auto = as past windows say"
+    )
+    saturation_half_life_days: float = Field(2.0, gt=0, description="time in which half of a saturation is gone")
     n_windows: int = Field(
         8,
         ge=1,
@@ -107,6 +122,16 @@ class RecommendConfig(Section):
         4000, ge=10, description="EASE is solved on the most popular items; cost grows cubically"
     )
     n_neighbours: int = Field(256, ge=10, description="EASE weights kept an item")
+
+    @model_validator(mode="after")
+    def _slots_fit(self) -> RecommendConfig:
+        if self.slots is None:
+            return self
+        if abs(sum(self.slots) - 1) > 1e-6:
+            raise ValueError(f"'slots' must sum to 1, not to {sum(self.slots):g}")
+        if self.n_explore:
+            raise ValueError("'slots' and 'n_explore' both claim the last places of a list; leave one of them unset")
+        return self
 
 
 class EvaluateConfig(Section):

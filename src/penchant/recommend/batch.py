@@ -10,6 +10,7 @@ import polars as pl
 import scipy.sparse as sp
 
 from penchant.data import BoolArray, FloatArray, IntArray
+from penchant.recommend.aversion import Evidence
 from penchant.recommend.contributions import COLUMNS
 from penchant.recommend.past import Past
 from penchant.recommend.signals import Signals
@@ -28,6 +29,20 @@ class Wanted:
     allowed: BoolArray | None = None
     why: bool = False
     evidence: bool = True
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Users to make lists for. user_rows: (n,) what their lists are told by · past: of these n · points: their leaf
+    points, user_row = place in the batch; None where nobody forecast anything · evidence: what speaks against items,
+    None where nothing reads it · in_log: user_rows are rows of the log, and `past` is all of theirs.
+    """
+
+    user_rows: IntArray
+    past: Past
+    points: pl.DataFrame | None
+    evidence: Evidence | None
+    in_log: bool
 
 
 def batch_size(signals: Signals, n_candidates: int, dims: int = 0) -> int:

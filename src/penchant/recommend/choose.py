@@ -20,10 +20,13 @@ UNTESTED = "sum_z"  # where the log is too short to compare anything
 
 @dataclass(frozen=True)
 class Choice:
-    """ranker: fitted on all windows · report: one row a method, best first, see `choose`."""
+    """ranker: fitted on all windows · report: one row a method, best first, see `choose` · latest: (n, c) scores of the
+    latest window by the same method fitted on earlier ones; None without one, or where nothing is there to learn from.
+    """
 
     ranker: Ranker
     report: pl.DataFrame
+    latest: FloatArray | None
 
 
 def methods(signal_names: tuple[str, ...]) -> tuple[str, ...]:
@@ -61,16 +64,20 @@ def choose(lessons: Sequence[Lesson], signal_names: tuple[str, ...], config: Rec
     if config.method != "auto" or not lessons:
         name = UNTESTED if config.method == "auto" else config.method
         report = _report({name: np.zeros(0, np.float32)}, name, signal_names, seed)
-        return Choice(_fit_one(name, lessons, signal_names, seed), report)
+        return Choice(_fit_one(name, lessons, signal_names, seed), report, _latest(name, lessons, signal_names, seed))
     gains: dict[str, list[FloatArray]] = {name: [] for name in names}
+    latest: dict[str, FloatArray] = {}
     for i, lesson in enumerate(lessons[:-1] or lessons):
         earlier = lessons[i + 1 :]
         for name, ranker in _rankers(signal_names, learned=bool(earlier)).items():
             ranker.fit(earlier, seed=seed)
-            gains[name].append(ndcg(ranker.score(lesson.candidates), lesson))
+            scores = ranker.score(lesson.candidates)
+            gains[name].append(ndcg(scores, lesson))
+            latest.setdefault(name, scores)
     pooled = {name: np.concatenate(parts) for name, parts in gains.items() if parts}
     best = _best(pooled, signal_names, config.step_back_margin, seed)
-    return Choice(_fit_one(best, lessons, signal_names, seed), _report(pooled, best, signal_names, seed))
+    report = _report(pooled, best, signal_names, seed)
+    return Choice(_fit_one(best, lessons, signal_names, seed), report, latest[best])
 
 
 def ndcg(scores: FloatArray, lesson: Lesson, k: int = 10) -> FloatArray:
@@ -102,6 +109,13 @@ def _fit_one(name: str, lessons: Sequence[Lesson], signal_names: tuple[str, ...]
     for part in ("blend", "trees") if name == "blend+trees" else (name,):
         rankers[part].fit(lessons, seed=seed)
     return rankers[name]
+
+
+def _latest(name: str, lessons: Sequence[Lesson], signal_names: tuple[str, ...], seed: int) -> FloatArray | None:
+    """(n, c) scores of the latest window by a method fitted on the earlier ones."""
+    if not lessons or (name in LEARNED and len(lessons) < 2):
+        return None
+    return _fit_one(name, lessons[1:], signal_names, seed).score(lessons[0].candidates)
 
 
 def _best(pooled: dict[str, FloatArray], signal_names: tuple[str, ...], margin: float, seed: int) -> str:

@@ -7,15 +7,19 @@ import scipy.sparse as sp
 
 from penchant.config import RecommendConfig
 from penchant.data import BoolArray, Events, InterestTree, Items, ItemSpace
+from penchant.recommend.aversion import Evidence, Outcomes, negative, outcomes, read_evidence
 from penchant.recommend.batch import batch_size
 from penchant.recommend.candidates import Candidates, describe, pick_candidates
-from penchant.recommend.choose import check_method, choose
+from penchant.recommend.choose import Choice, check_method, choose
+from penchant.recommend.ignored import is_impression
 from penchant.recommend.newcomers import find_newcomers
 from penchant.recommend.past import Past, read_past
-from penchant.recommend.rank import Lesson
+from penchant.recommend.penalties import Trial, fit_penalties
+from penchant.recommend.rank import Lesson, Single
 from penchant.recommend.recommender import Recommender
 from penchant.recommend.signals import Signals, check_left_out, fit_signals, signal_names
-from penchant.recommend.windows import past_windows
+from penchant.recommend.transitions import fit_transitions
+from penchant.recommend.windows import Window, past_windows
 
 
 def fit_recommender(
@@ -43,6 +47,11 @@ def fit_recommender(
     check_left_out(config.leave_out, has_text=text is not None)
     check_method(config.method, signal_names(has_text=text is not None, leave_out=config.leave_out))
     lessons, of_newcomers = [], []
+    skips: list[Outcomes] = []
+    dislikes: list[Outcomes] = []
+    latest = None
+    only_shown = bool(is_impression(events).any())
+    fading = (half_lives[0], config.saturation_half_life_days)
     for window in past_windows(events, n_items, has_text, config, seed=seed):
         signals = fit_signals(window.before, n_items, text, tree.membership, config, half_lives, seed=seed)
         past = read_past(window.before, n_items).take(window.user_rows)
@@ -50,9 +59,14 @@ def fit_recommender(
         new = find_newcomers(window.before, window.after, n_items, has_text, config, seed=seed)
         if new is not None:
             of_newcomers.append(_lesson(new.past, new.target, signals, config))
+        known = read_evidence(window.before, n_items, *fading)
+        for told, shown in ((skips, only_shown), (dislikes, False)):
+            told.append(outcomes(window.after, known, signals.membership, only_shown=shown, seed=seed))
+        latest = latest or (window, known, signals.membership)
     signals = fit_signals(events, n_items, text, tree.membership, config, half_lives, seed=seed)
     choice = choose(lessons, signals.names, config, seed=seed)
     for_new = choose(of_newcomers, signals.names, config, seed=seed) if of_newcomers else choice
+    trial = None if latest is None else _trial(*latest, lessons[0], choice)
     return Recommender(
         past=read_past(events, n_items),
         signals=signals,
@@ -62,8 +76,23 @@ def fit_recommender(
         newcomer_report=for_new.report,
         fused=space.fused.values,
         membership=tree.membership,
+        transitions=fit_transitions(events, tree.membership, seed=seed),
+        penalties=fit_penalties(trial, skips, dislikes, read_evidence(events, n_items, *fading), config),
         config=config,
     )
+
+
+def _trial(window: Window, known: Evidence, membership: sp.csr_array, lesson: Lesson, choice: Choice) -> Trial | None:
+    if choice.latest is None:
+        return None
+    scores, ranker = choice.latest, choice.ranker
+    if isinstance(ranker, Single):  # lists are ranked by the signal's own numbers, not by their ranks
+        scores = lesson.candidates.features[:, :, ranker.signal_names.index(ranker.name)]
+    disliked = negative(window.after, membership.shape[0])
+    disliked = sp.csr_array(disliked - disliked.multiply(window.before.touched(membership.shape[0])))
+    disliked.eliminate_zeros()
+    users = window.user_rows
+    return Trial(lesson, scores, known.take(users), membership, sp.csr_array(disliked[users]))
 
 
 def _lesson(past: Past, target: sp.csr_array, signals: Signals, config: RecommendConfig) -> Lesson:

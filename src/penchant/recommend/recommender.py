@@ -4,31 +4,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 import scipy.sparse as sp
 
 from penchant.artefacts import csr_from_arrays, csr_to_arrays
 from penchant.config import RecommendConfig
-from penchant.data import LAYERS, BoolArray, FloatArray, IntArray, Parts, Profiles, Recommendations
+from penchant.data import BoolArray, FloatArray, IntArray, Parts, Profiles, Recommendations
 from penchant.errors import ConfigError, DataError
-from penchant.recommend.batch import Wanted, batch_size, closed_items, empty_lists, only_top, points_of
-from penchant.recommend.candidates import Candidates, describe, pick_candidates
-from penchant.recommend.cold import near_new_items, similar_items
-from penchant.recommend.contributions import COLUMNS, contributions
-from penchant.recommend.diversify import diversify
-from penchant.recommend.explain import attribute, find_evidence
+from penchant.recommend.aversion import evidence_of_new
+from penchant.recommend.batch import Batch, Wanted, batch_size, empty_lists, points_of
+from penchant.recommend.cold import similar_items
+from penchant.recommend.listing import ListMaker, table_of
 from penchant.recommend.past import Past, past_of_new
-from penchant.recommend.rank import Ranker, Single, ranker_from_parts
-from penchant.recommend.signals import SLOTS, Signals
+from penchant.recommend.penalties import Penalties
+from penchant.recommend.rank import Ranker, ranker_from_parts
+from penchant.recommend.signals import Signals
+from penchant.recommend.transitions import Transitions
 from penchant.scorers import top_items
 
-N_EVIDENCE = 3
-LAYER_SLOTS = 10  # candidates each layer of interests may add
-EXPLORATION = "exploration"  # the source of items that no signal brought
 POPULAR_FOR_ALL = "popular_30d"  # what somebody unknown gets; ties follow all-time popularity
 
 
@@ -37,7 +33,8 @@ class Recommender:
     """past: of all users at the end of the log · signals: fitted on the whole log · ranker: the method chosen on past
     windows · report: the comparison that chose it (see `choose`) · newcomer_ranker, newcomer_report: the same for
     people who are not in the log, chosen on newcomers of the past windows · fused: (n_items, d) unit rows · membership:
-    (n_items, n_leaves) of the tree, which ties listed items to interests.
+    (n_items, n_leaves) of the tree, which ties listed items to interests · transitions: between interests; `propose`
+    says which new ones whom · penalties: what aversion and saturation take off a ranking.
     """
 
     past: Past
@@ -48,6 +45,8 @@ class Recommender:
     newcomer_report: pl.DataFrame
     fused: FloatArray
     membership: sp.csr_array
+    transitions: Transitions
+    penalties: Penalties
     config: RecommendConfig
 
     @property
@@ -105,10 +104,12 @@ class Recommender:
         for start in range(0, len(rows), step):
             batch = rows[start : start + step]
             past = self.past.take(batch)
-            own = points_of(leaves, bounds, batch) if source is None else None
-            frames.append(
-                self._list(past if source is None else past.of_items(source), own, batch, wanted, self.ranker)
-            )
+            known = self.penalties.evidence.take(batch) if self.penalties.active else None
+            if source is None:
+                one = Batch(batch, past, points_of(leaves, bounds, batch), known, in_log=True)
+            else:
+                one = Batch(batch, past.of_items(source), None, known, in_log=False)
+            frames.append(self._maker.make(one, wanted, self.ranker))
         return Recommendations(pl.concat([empty_lists(why), *frames]))
 
     def lists(
@@ -122,8 +123,8 @@ class Recommender:
     ) -> IntArray:
         """The items of `recommend` alone, and what follows them in a longer list.
 
-        A longer list starts with the shorter one, but where its last places are kept for new items (`n_explore`): there
-        the list of k is made for itself, and what else the longer one holds follows it.
+        A longer list starts with the shorter one, but where places are shared out (`slots`) or the last ones kept for
+        new items (`n_explore`): there the list of k is made for itself, and what else the longer one holds follows it.
 
         Args:
             user_rows: (n,) different users. longest: length of the lists, k (the default) or more.
@@ -132,7 +133,7 @@ class Recommender:
         """
         width = max(k, longest or k)
         long = self.recommend(user_rows, profiles, k=width, allow_seen=allow_seen).lists(user_rows, width)
-        if width == k or not self.config.n_explore:
+        if width == k or not (self.config.n_explore or self.config.slots):
             return long
         short = self.recommend(user_rows, profiles, k=k, allow_seen=allow_seen).lists(user_rows, k)
         again = (long[:, :, None] == short[:, None, :]).any(axis=2)
@@ -176,8 +177,22 @@ class Recommender:
         wanted = Wanted(k, self._seen_too(allow_seen), allowed, why)
         step = self._step(k)
         batches = [np.arange(s, min(s + step, n_users), dtype=np.int32) for s in range(0, n_users, step)]
-        frames = [self._list(past.take(batch), None, batch, wanted, self.newcomer_ranker) for batch in batches]
+        known = evidence_of_new(owners, rows, np.asarray(weights), self.penalties.evidence.crowd, n_users=n_users)
+        frames = [
+            self._maker.make(
+                Batch(batch, past.take(batch), None, known.take(batch), in_log=False), wanted, self.newcomer_ranker
+            )
+            for batch in batches
+        ]
         return Recommendations(pl.concat([empty_lists(why), *frames]))
+
+    def skip_probability(self, user_rows: IntArray, item_rows: IntArray) -> FloatArray:
+        """(n, c) predicted chance that each of n users passes over each of their c items, if shown it.
+
+        Raises:
+            DataError: the log held too few dislikes or ignored impressions to learn from.
+        """
+        return self.penalties.skip_probability(user_rows, item_rows, self.signals.membership)
 
     def similar_items(self, item_rows: IntArray, k: int = 10, *, allowed: BoolArray | None = None) -> pl.DataFrame:
         """Items most like each given item; also of and among items without events. See `cold.similar_items`.
@@ -198,7 +213,8 @@ class Recommender:
         top = top_items(np.where(open_, values, -np.inf).astype(np.float32), k)
         top = top[top >= 0]
         return Recommendations(
-            self._table(
+            table_of(
+                self.membership,
                 np.zeros(len(top), np.int32),
                 top,
                 np.arange(1, len(top) + 1, dtype=np.int32),
@@ -213,6 +229,7 @@ class Recommender:
         """Everything needed to recommend without the log, names of the inner parts as prefixes."""
         inner = {"past": self.past.to_parts(), **self.signals.to_parts(), "ranker": self.ranker.to_parts()}
         inner["newcomer_ranker"] = self.newcomer_ranker.to_parts()
+        inner |= {"transitions": self.transitions.to_parts(), "penalties": self.penalties.to_parts()}
         return Parts(
             {"settings": self.config.model_dump(mode="json"), **{name: dict(p.config) for name, p in inner.items()}},
             {
@@ -238,141 +255,20 @@ class Recommender:
             report=parts.tables["report"],
             newcomer_ranker=ranker_from_parts(inner("newcomer_ranker")),
             newcomer_report=parts.tables["newcomer_report"],
+            transitions=Transitions.from_parts(inner("transitions")),
+            penalties=Penalties.from_parts(inner("penalties")),
             fused=parts.arrays["fused"],
             config=RecommendConfig.model_validate(parts.config["settings"]),
         )
 
-    # --- one batch ---
+    @cached_property
+    def _maker(self) -> ListMaker:
+        return ListMaker(self.signals, self.fused, self.membership, self.transitions, self.penalties, self.config)
 
     def _step(self, k: int) -> int:
         """Users of one batch."""
         dims = self.fused.shape[1] if self.config.diversity > 0 else 0
         return batch_size(self.signals, max(self.config.n_candidates, k), dims)
-
-    def _list(
-        self, past: Past, points: pl.DataFrame | None, user_rows: IntArray, wanted: Wanted, ranker: Ranker
-    ) -> pl.DataFrame:
-        """One batch's lists. `points`: leaf points with user_row = place in the batch."""
-        k = wanted.k
-        blocked = closed_items(past, wanted.seen_too, wanted.allowed)
-        alone = isinstance(ranker, Single)
-        scores = self.signals.score(past, frozenset({ranker.name}) if alone else None)
-        found = self._candidates(past, scores, points, blocked, max(self.config.n_candidates, k), ranker)
-        ranked = _scores(ranker, scores, found)
-        order = diversify(ranked, found.item_rows, found.valid, self.fused, self.config.diversity, k)
-        row, place = np.nonzero(order >= 0)
-        column = order[row, place]
-        items = found.item_rows[row, column]
-        source = self._source(found, ranker)[row, column]
-        score = ranked[row, column]
-        rank = (place + 1).astype(np.int32)
-        told = np.zeros((len(row), 0), np.float32)
-        if wanted.why:
-            told = contributions(ranker, self.signals.names, found, np.maximum(order, 0))[row, place]
-        if self.config.n_explore:
-            items, source, score = self._explore(past, blocked, row, rank, items, source, score, k)
-        table = self._table(
-            row.astype(np.int32),
-            items,
-            rank,
-            score,
-            np.array((*self.signals.names, EXPLORATION), dtype=object)[source],
-            points,
-            find_evidence(past, row, items, self.fused, N_EVIDENCE) if wanted.evidence else [[]] * len(row),
-        )
-        explored = pl.col("source") == EXPLORATION  # brought by no signal
-        shares = [
-            pl.when(explored).then(None).otherwise(pl.Series(name, told[:, i])).alias(name)
-            for i, name in enumerate(COLUMNS[: told.shape[1]])
-        ]
-        return table.with_columns(pl.Series("user_row", user_rows[row], dtype=pl.Int32), *shares)
-
-    def _candidates(
-        self,
-        past: Past,
-        scores: dict[str, FloatArray],
-        points: pl.DataFrame | None,
-        blocked: sp.csr_array,
-        n: int,
-        ranker: Ranker,
-    ) -> Candidates:
-        if isinstance(ranker, Single):  # nothing else is read, but equal scores go by what all users like
-            liked_by = self.signals.popular("popular")
-            everybody = {"popular": np.broadcast_to(liked_by, next(iter(scores.values())).shape)}
-            rows, valid = pick_candidates({**everybody, **scores}, blocked, n)
-            order = np.argsort(-liked_by[rows], axis=1, kind="stable")
-            rows, valid = np.take_along_axis(rows, order, axis=1), np.take_along_axis(valid, order, axis=1)
-            return Candidates(rows, valid, np.zeros((*rows.shape, 0), np.float32))
-        extra = dict(scores)
-        if points is not None and points.height and SLOTS not in self.config.leave_out:
-            leaves = self.signals.membership.shape[1]
-            for layer in range(len(LAYERS)):
-                own = points.filter(pl.col("layer") == layer)
-                weight = np.zeros((past.n_users, leaves), np.float32)
-                weight[own["user_row"].to_numpy(), own["interest_row"].to_numpy()] = own["probability"].to_numpy()
-                slots = self.signals.by_leaf(weight)
-                blocked_rows = np.repeat(np.arange(past.n_users), np.diff(blocked.indptr))
-                slots[blocked_rows, blocked.indices] = 0.0
-                extra[f"slots_{LAYERS[layer]}"] = only_top(slots, LAYER_SLOTS)
-        rows, valid = pick_candidates(extra, blocked, n)
-        return describe(self.signals, scores, past, rows, valid)
-
-    def _source(self, found: Candidates, ranker: Ranker) -> IntArray:
-        """(n, c) which signal ranks each candidate highest; signals of the user's own before those equal for all."""
-        if isinstance(ranker, Single):
-            return np.full(found.item_rows.shape, self.signals.names.index(ranker.name), np.int32)
-        n = len(self.signals.names)
-        place = found.features[:, :, n : 2 * n].copy()
-        place[:, :, : self.signals.n_shared] += 0.1
-        return np.asarray(place.argmin(axis=2), np.int32)
-
-    def _explore(
-        self,
-        past: Past,
-        blocked: sp.csr_array,
-        row: npt.NDArray[np.int64],
-        rank: IntArray,
-        items: IntArray,
-        source: IntArray,
-        score: FloatArray,
-        k: int,
-    ) -> tuple[IntArray, IntArray, FloatArray]:
-        """Give the last places to new items near to the user's past, where there are any."""
-        n = min(self.config.n_explore, k)
-        users = self.signals.popular("popular")
-        kept = rank <= k - n
-        new, likeness = near_new_items(past, blocked, (row, items), users, self.fused, n)
-        slot = np.clip(rank - (k - n) - 1, 0, n - 1)
-        at = np.flatnonzero(~kept & (new[row, slot] >= 0))
-        items, source, score = items.copy(), source.copy(), score.copy()
-        items[at] = new[row[at], slot[at]]
-        source[at] = len(self.signals.names)
-        score[at] = likeness[row[at], items[at]]
-        return items, source, score
-
-    def _table(
-        self,
-        user_rows: IntArray,
-        items: IntArray,
-        rank: IntArray,
-        score: FloatArray,
-        source: npt.NDArray[Any],
-        points: pl.DataFrame | None,
-        evidence: list[list[int]],
-    ) -> pl.DataFrame:
-        leaf, layer = attribute(user_rows, items, self.membership, points)
-        return pl.DataFrame(
-            {
-                "user_row": pl.Series(user_rows, dtype=pl.Int32),
-                "item_row": pl.Series(items, dtype=pl.Int32),
-                "rank": pl.Series(rank, dtype=pl.Int32),
-                "score": pl.Series(score, dtype=pl.Float32),
-                "interest_row": pl.Series(leaf, dtype=pl.Int32),
-                "layer": pl.Series(layer, dtype=pl.Int8),
-                "source": pl.Series(source.tolist(), dtype=pl.String),
-                "evidence": pl.Series(evidence, dtype=pl.List(pl.Int32)),
-            }
-        )
 
     def _seen_too(self, allow_seen: bool | None) -> bool:
         return self.config.allow_seen if allow_seen is None else allow_seen
@@ -386,9 +282,3 @@ class Recommender:
 def _check_k(k: int) -> None:
     if k < 1:
         raise ConfigError(f"k: must be at least 1. Got {k} instead")
-
-
-def _scores(ranker: Ranker, scores: dict[str, FloatArray], found: Candidates) -> FloatArray:
-    if isinstance(ranker, Single):  # the signal's own numbers, exactly
-        return np.take_along_axis(scores[ranker.name], found.item_rows, axis=1)
-    return ranker.score(found)
