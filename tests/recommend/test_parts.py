@@ -13,10 +13,11 @@ from penchant.recommend.candidates import Candidates, pick_candidates, ranks, st
 from penchant.recommend.choose import _best, ndcg
 from penchant.recommend.diversify import diversify
 from penchant.recommend.explain import attribute
+from penchant.recommend.fit_signals import FadedEvents
+from penchant.recommend.leaves import place_in_leaves
 from penchant.recommend.past import past_of_new, read_past
 from penchant.recommend.rank import Lesson
 from penchant.recommend.recommender import Recommender
-from penchant.recommend.signals import FadedEvents, place_in_leaves
 from penchant.recommend.windows import new_likes, past_windows
 from penchant.scorers import build_scorer
 

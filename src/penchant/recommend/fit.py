@@ -11,13 +11,14 @@ from penchant.recommend.aversion import Evidence, Outcomes, negative, outcomes, 
 from penchant.recommend.batch import batch_size
 from penchant.recommend.candidates import Candidates, describe, pick_candidates
 from penchant.recommend.choose import Choice, check_method, choose
+from penchant.recommend.fit_signals import fit_signals
 from penchant.recommend.ignored import is_impression
 from penchant.recommend.newcomers import find_newcomers
 from penchant.recommend.past import Past, read_past
 from penchant.recommend.penalties import Trial, fit_penalties
 from penchant.recommend.rank import Lesson, Single
 from penchant.recommend.recommender import Recommender
-from penchant.recommend.signals import Signals, check_left_out, fit_signals, signal_names
+from penchant.recommend.signals import Signals, check_left_out, signal_names
 from penchant.recommend.transitions import fit_transitions
 from penchant.recommend.windows import Window, past_windows
 

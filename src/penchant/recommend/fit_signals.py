@@ -1,0 +1,153 @@
+"""Fitting every signal on a log up to a moment."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sp
+
+from penchant.config import RecommendConfig
+from penchant.data import Events, FloatArray
+from penchant.recommend.leaves import leaf_parts, place_in_leaves
+from penchant.recommend.past import in_spans, read_past
+from penchant.recommend.signals import (
+    EASE,
+    LINEAR,
+    LOG_HALF_LIFE,
+    PEER_POPULAR,
+    POPULAR_SHARES,
+    Signals,
+    signal_names,
+    split_name,
+)
+from penchant.scorers import build_scorer
+from penchant.scorers.als import Als
+from penchant.scorers.ease import Ease
+from penchant.scorers.item_knn import ItemKnn
+
+LEAF_WINDOW = "popular_last_3%"  # "recent" where popularity within a leaf is asked for
+TREND = ("popular_last_3%", "popular_last_30%")
+
+
+def fit_signals(
+    events: Events,
+    n_items: int,
+    text: FloatArray | None,
+    membership: sp.csr_array,
+    config: RecommendConfig,
+    half_lives: tuple[float, float],
+    *,
+    seed: int,
+) -> Signals:
+    """Fit every signal on `events` alone. Cost: two EASE solves (items cubed, capped), one item-kNN, one ALS.
+
+    What only signals in `config.leave_out` would read of EASE is not solved.
+    """
+    names = signal_names(has_text=text is not None, leave_out=config.leave_out)
+    liked = events.positive()
+    popularity: dict[str, FloatArray] = {}
+    for name in PEER_POPULAR:
+        scorer = build_scorer(name)
+        scorer.fit(events, n_items)
+        popularity[name] = scorer.score(np.zeros(1, np.int32), sp.csr_array((1, n_items)))[0].copy()
+    for name, share in POPULAR_SHARES.items():
+        popularity[name] = _popular_last(liked, n_items, share)
+    linear: dict[str, sp.csr_array] = {}
+    notes: tuple[str, ...] = ()
+    read = {split_name(name, LINEAR)[0] for name in names if name in EASE}
+    if "ease" in read:
+        ease = Ease(max_items=config.ease_max_items)
+        ease.fit(events, n_items)
+        linear["ease"], notes = _prune(ease, config), ease.notes
+    if "ease_recent" in read:
+        ease = _recent_ease(liked, n_items, config)
+        linear["ease_recent"], notes = _prune(ease, config), notes or ease.notes
+    knn = ItemKnn()
+    knn.fit(events, n_items)
+    als = build_scorer("als", seed=seed)
+    als.fit(events, n_items)
+    assert isinstance(als, Als)
+    placed = place_in_leaves(membership, als.item_factors, text)
+    linear["item_knn"] = knn.neighbours
+    return Signals(
+        popular_names=tuple(popularity),
+        popularity=np.stack(list(popularity.values())).astype(np.float32),
+        linear=linear,
+        als=als,
+        text=text,
+        membership=placed,
+        leaf_recent=leaf_parts(placed, popularity[LEAF_WINDOW]),
+        leaf_all=leaf_parts(placed, popularity["popular"]),
+        item_features=_item_features(events, liked, n_items, popularity),
+        half_lives=half_lives,
+        notes=notes,
+        left_out=config.leave_out,
+    )
+
+
+def _popular_last(liked: Events, n_items: int, share: float) -> FloatArray:
+    """(n_items,) distinct users in the last share of the events; ties follow the whole log's popularity."""
+    n = len(liked)
+    if not n:
+        return np.zeros(n_items, np.float32)
+    start = liked.time[max(0, n - int(np.ceil(share * n)))]
+    recent = np.bincount(liked.take(liked.time >= start).matrix(n_items).indices, minlength=n_items)
+    total = np.bincount(liked.item_row, minlength=n_items)
+    return np.asarray(recent + 0.5 * total / max(1, total.max(initial=0)), np.float32)
+
+
+class FadedEvents(Events):
+    """Events whose 0/1 matrix fades: an entry counts 2^(-share of the log that came later / LOG_HALF_LIFE)."""
+
+    def matrix(self, n_items: int, *, binary: bool = False) -> sp.csr_array:
+        plain = super().matrix(n_items, binary=binary)
+        past = read_past(self, n_items)
+        fade = np.exp2(-past.log_age / LOG_HALF_LIFE).astype(np.float32)
+        return past.matrix(fade if binary else fade * plain.data)
+
+
+def _recent_ease(liked: Events, n_items: int, config: RecommendConfig) -> Ease:
+    """EASE on faded entries (after Steck 2019): what goes together now, not what once did.
+
+    The L2 weight shrinks with the mean entry, so it means as many users as before.
+    """
+    faded = FadedEvents(liked.table, liked.user_ids, liked.actions, liked.clock)
+    data = faded.matrix(n_items, binary=True).data
+    plain = Ease().regularization
+    scale = float(data.mean()) if len(data) else 1.0
+    ease = Ease(regularization=plain * scale, max_items=config.ease_max_items)
+    ease.fit(faded, n_items)
+    return ease
+
+
+def _prune(ease: Ease, config: RecommendConfig) -> sp.csr_array:
+    """Keep the largest weights of each row: a saved model stays small, and scoring is a sparse product."""
+    n, kept = ease.n_items, ease.kept_rows
+    width = min(config.n_neighbours, len(kept))
+    if not width:
+        return sp.csr_array((n, n), dtype=np.float32)
+    weights = ease.weights
+    column = np.argpartition(-np.abs(weights), width - 1, axis=1)[:, :width]
+    column.sort(axis=1)
+    row = np.repeat(kept, width)
+    data = np.take_along_axis(weights, column, axis=1).ravel()
+    out = sp.csr_array((data, (row, kept[column.ravel()])), shape=(n, n), dtype=np.float32)
+    out.sort_indices()
+    return out
+
+
+def _item_features(events: Events, liked: Events, n_items: int, popularity: dict[str, FloatArray]) -> FloatArray:
+    span = events.end - events.start
+    first = np.full(n_items, events.end)
+    last = np.full(n_items, events.start)
+    np.minimum.at(first, liked.item_row, liked.time)
+    np.maximum.at(last, liked.item_row, liked.time)
+    short, long = popularity[TREND[0]], popularity[TREND[1]]
+    expected = long * (POPULAR_SHARES[TREND[0]] / POPULAR_SHARES[TREND[1]])
+    return np.column_stack(
+        [
+            in_spans(events.end - first, span),
+            in_spans(events.end - last, span),
+            np.log1p(np.floor(popularity["popular"])),
+            np.log((short + 1.0) / (expected + 1.0)),
+        ]
+    ).astype(np.float32)
