@@ -7,6 +7,7 @@ import scipy.sparse as sp
 
 from penchant.config import RecommendConfig
 from penchant.data import BoolArray, Events, InterestTree, Items, ItemSpace
+from penchant.recommend.attributes import read_facts
 from penchant.recommend.aversion import Evidence, Outcomes, negative, outcomes, read_evidence
 from penchant.recommend.batch import batch_size
 from penchant.recommend.candidates import Candidates, describe, pick_candidates
@@ -45,8 +46,10 @@ def fit_recommender(
     n_items = len(items)
     text = space.text.values if space.text is not None and space.text.present.any() else None
     has_text = space.text.present if space.text is not None else np.zeros(n_items, np.bool_)
-    check_left_out(config.leave_out, has_text=text is not None)
-    check_method(config.method, signal_names(has_text=text is not None, leave_out=config.leave_out))
+    facts = read_facts(items)
+    check_left_out(config.leave_out, has_text=text is not None, optional=facts.names)
+    names = signal_names(has_text=text is not None, optional=facts.names, leave_out=config.leave_out)
+    check_method(config.method, names)
     lessons, of_newcomers = [], []
     skips: list[Outcomes] = []
     dislikes: list[Outcomes] = []
@@ -54,7 +57,7 @@ def fit_recommender(
     only_shown = bool(is_impression(events).any())
     fading = (half_lives[0], config.saturation_half_life_days)
     for window in past_windows(events, n_items, has_text, config, seed=seed):
-        signals = fit_signals(window.before, n_items, text, tree.membership, config, half_lives, seed=seed)
+        signals = fit_signals(window.before, n_items, text, tree.membership, config, half_lives, seed=seed, facts=facts)
         past = read_past(window.before, n_items).take(window.user_rows)
         lessons.append(_lesson(past, sp.csr_array(window.target[window.user_rows]), signals, config))
         new = find_newcomers(window.before, window.after, n_items, has_text, config, seed=seed)
@@ -64,7 +67,7 @@ def fit_recommender(
         for told, shown in ((skips, only_shown), (dislikes, False)):
             told.append(outcomes(window.after, known, signals.membership, only_shown=shown, seed=seed))
         latest = latest or (window, known, signals.membership)
-    signals = fit_signals(events, n_items, text, tree.membership, config, half_lives, seed=seed)
+    signals = fit_signals(events, n_items, text, tree.membership, config, half_lives, seed=seed, facts=facts)
     choice = choose(lessons, signals.names, config, seed=seed)
     for_new = choose(of_newcomers, signals.names, config, seed=seed) if of_newcomers else choice
     trial = None if latest is None else _trial(*latest, lessons[0], choice)

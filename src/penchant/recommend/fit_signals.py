@@ -6,7 +6,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from penchant.config import RecommendConfig
-from penchant.data import Events, FloatArray
+from penchant.data import Events, FloatArray, unit_rows
+from penchant.recommend.attributes import ItemFacts
 from penchant.recommend.leaves import leaf_parts, place_in_leaves
 from penchant.recommend.past import in_spans, read_past
 from penchant.recommend.signals import (
@@ -15,6 +16,7 @@ from penchant.recommend.signals import (
     LOG_HALF_LIFE,
     PEER_POPULAR,
     POPULAR_SHARES,
+    TREND,
     Signals,
     signal_names,
     split_name,
@@ -23,9 +25,12 @@ from penchant.scorers import build_scorer
 from penchant.scorers.als import Als
 from penchant.scorers.ease import Ease
 from penchant.scorers.item_knn import ItemKnn
+from penchant.scorers.popular import in_last_days, n_days
 
 LEAF_WINDOW = "popular_last_3%"  # "recent" where popularity within a leaf is asked for
-TREND = ("popular_last_3%", "popular_last_30%")
+ITEM_TREND = ("popular_last_3%", "popular_last_30%")
+TREND_DAYS = (7.0, 90.0)
+SEGMENT_USERS, MAX_SEGMENTS = 100, 50  # users a segment, on average; segments at most
 
 
 def fit_signals(
@@ -37,12 +42,14 @@ def fit_signals(
     half_lives: tuple[float, float],
     *,
     seed: int,
+    facts: ItemFacts | None = None,
 ) -> Signals:
     """Fit every signal on `events` alone. Cost: two EASE solves (items cubed, capped), one item-kNN, one ALS.
 
     What only signals in `config.leave_out` would read of EASE is not solved.
     """
-    names = signal_names(has_text=text is not None, leave_out=config.leave_out)
+    facts = facts or ItemFacts()
+    names = signal_names(has_text=text is not None, optional=facts.names, leave_out=config.leave_out)
     liked = events.positive()
     popularity: dict[str, FloatArray] = {}
     for name in PEER_POPULAR:
@@ -51,6 +58,7 @@ def fit_signals(
         popularity[name] = scorer.score(np.zeros(1, np.int32), sp.csr_array((1, n_items)))[0].copy()
     for name, share in POPULAR_SHARES.items():
         popularity[name] = _popular_last(liked, n_items, share)
+    popularity[TREND] = _trend(events, liked, n_items)
     linear: dict[str, sp.csr_array] = {}
     notes: tuple[str, ...] = ()
     read = {split_name(name, LINEAR)[0] for name in names if name in EASE}
@@ -66,6 +74,7 @@ def fit_signals(
     als = build_scorer("als", seed=seed)
     als.fit(events, n_items)
     assert isinstance(als, Als)
+    centres, share = _segments(liked, n_items, als, seed=seed)
     placed = place_in_leaves(membership, als.item_factors, text)
     linear["item_knn"] = knn.neighbours
     return Signals(
@@ -73,6 +82,9 @@ def fit_signals(
         popularity=np.stack(list(popularity.values())).astype(np.float32),
         linear=linear,
         als=als,
+        segment_centres=centres,
+        segment_share=share,
+        facts=facts,
         text=text,
         membership=placed,
         leaf_recent=leaf_parts(placed, popularity[LEAF_WINDOW]),
@@ -93,6 +105,49 @@ def _popular_last(liked: Events, n_items: int, share: float) -> FloatArray:
     recent = np.bincount(liked.take(liked.time >= start).matrix(n_items).indices, minlength=n_items)
     total = np.bincount(liked.item_row, minlength=n_items)
     return np.asarray(recent + 0.5 * total / max(1, total.max(initial=0)), np.float32)
+
+
+def _trend(events: Events, liked: Events, n_items: int) -> FloatArray:
+    """(n_items,) how far an item's users of the last 7 days are above what those of the last 90 lead to expect.
+
+        (n7 - e) / sqrt(e + 1), e = n90 * (all of the last 7 days) / (all of the last 90)
+
+    A log shorter than 90 days is taken whole, and 7/90 of it are its last days.
+    """
+    scale = min(1.0, n_days(events) / TREND_DAYS[1])
+    short, long = (
+        np.bincount(liked.take(in_last_days(events, liked, d * scale)).matrix(n_items).indices, minlength=n_items)
+        for d in TREND_DAYS
+    )
+    expected = long * (short.sum() / max(1, long.sum()))
+    return np.asarray((short - expected) / np.sqrt(expected + 1.0), np.float32)
+
+
+def _segments(liked: Events, n_items: int, als: Als, *, seed: int) -> tuple[FloatArray, FloatArray]:
+    """Segments of like factors at this moment (spherical k-means), and what is popular in each, likes faded.
+
+    Returns:
+        (n_segments, f) unit centres and (n_segments, n_items) shares. The segments that a user is shown are made of the
+        whole log; these are not, so that past windows are scored by what was known then.
+    """
+    from sklearn.cluster import KMeans
+
+    from penchant.threads import one_thread
+
+    history = liked.matrix(n_items, binary=True)
+    known = np.flatnonzero(np.diff(history.indptr)).astype(np.int32)
+    n = int(np.clip(len(known) // SEGMENT_USERS, 1, MAX_SEGMENTS))
+    if not len(known):
+        return np.zeros((1, als.item_factors.shape[1]), np.float32), np.zeros((1, n_items), np.float32)
+    rows = unit_rows(als.user_factors(known, history))
+    with one_thread():
+        found = KMeans(n, n_init=1, max_iter=50, random_state=seed).fit(rows)
+    member = sp.csr_array(
+        (np.ones(len(known), np.float32), (found.labels_, np.arange(len(known)))), shape=(n, len(known))
+    )
+    faded = FadedEvents(liked.table, liked.user_ids, liked.actions, liked.clock).matrix(n_items, binary=True)[known]
+    size = np.maximum(np.bincount(found.labels_, minlength=n), 1)
+    return unit_rows(found.cluster_centers_), np.asarray((member @ faded).toarray() / size[:, None], np.float32)
 
 
 class FadedEvents(Events):
@@ -141,8 +196,8 @@ def _item_features(events: Events, liked: Events, n_items: int, popularity: dict
     last = np.full(n_items, events.start)
     np.minimum.at(first, liked.item_row, liked.time)
     np.maximum.at(last, liked.item_row, liked.time)
-    short, long = popularity[TREND[0]], popularity[TREND[1]]
-    expected = long * (POPULAR_SHARES[TREND[0]] / POPULAR_SHARES[TREND[1]])
+    short, long = popularity[ITEM_TREND[0]], popularity[ITEM_TREND[1]]
+    expected = long * (POPULAR_SHARES[ITEM_TREND[0]] / POPULAR_SHARES[ITEM_TREND[1]])
     return np.column_stack(
         [
             in_spans(events.end - first, span),

@@ -18,6 +18,7 @@ import scipy.sparse as sp
 from penchant.artefacts import csr_from_arrays, csr_to_arrays
 from penchant.data import FloatArray, Parts, unit_rows
 from penchant.errors import ConfigError, did_you_mean
+from penchant.recommend.attributes import ItemFacts
 from penchant.recommend.past import Past
 from penchant.scorers import load_scorer
 from penchant.scorers.als import Als
@@ -25,28 +26,40 @@ from penchant.scorers.als import Als
 # Popularity in the last share of the log's events: windows that fit any rate of events, beside those in days.
 POPULAR_SHARES = {"popular_last_0.5%": 0.005, "popular_last_1%": 0.01, "popular_last_3%": 0.03,
                   "popular_last_10%": 0.1, "popular_last_30%": 0.3}  # fmt: skip
-PEER_POPULAR = ("popular", "popular_7d", "popular_30d")
+PEER_POPULAR = ("popular", "popular_7d", "popular_30d", "popular_90d")
+TREND = "popular_trend"
 LOG_HALF_LIFE = 0.1  # in shares of the log's events
 OWN_HALF_LIVES = {"last20": 20.0, "last5": 5.0}  # in own events
+SESSION_HALF_LIFE = 5.0  # within the last session, in own events
+SEGMENT_TEMPERATURE = 0.1  # of a user's shares of the segments
 ITEM_FEATURES = ("item_age", "item_idle", "item_users", "item_trend")
 EASE = ("ease", "ease_decayed", "ease_recent", "ease_recent_decayed")
 INTEREST = ("interest", "interest_short", "interest_all")  # those that read the tree
 LINEAR = ("ease", "ease_recent", "item_knn")  # matrices that a past is multiplied with
+# what only some catalogues can tell, and what only lists with repeats read
+OPTIONAL = ("attributes", "price")
 SLOTS = "slots"  # the candidates of a user's layers: no signal, but may be left out as one
 
 
-def signal_names(*, has_text: bool, leave_out: Collection[str] = ()) -> tuple[str, ...]:
+def signal_names(
+    *, has_text: bool, optional: Collection[str] = OPTIONAL, leave_out: Collection[str] = ()
+) -> tuple[str, ...]:
     """All signals in their order: those equal for all users first, the text signals last.
+
+    Args:
+        optional: those of OPTIONAL that the log and the settings offer.
 
     >>> signal_names(has_text=True, leave_out=("text", "slots"))[-2:]
     ('interest_all', 'text_last5')
     """
-    own = (*EASE, "item_knn", "item_knn_last20", "item_knn_last5", "als", "als_last5", *INTEREST)
-    every = (*PEER_POPULAR, *POPULAR_SHARES, *own, *(("text", "text_last5") if has_text else ()))
+    together = ("item_knn", "item_knn_last20", "item_knn_last5", "item_knn_session")
+    own = (*EASE, *together, "als", "als_last5", "segment_popular", *INTEREST)
+    offered = (*(name for name in OPTIONAL if name in optional), *(("text", "text_last5") if has_text else ()))
+    every = (*PEER_POPULAR, *POPULAR_SHARES, TREND, *own, *offered)
     return tuple(name for name in every if name not in leave_out)
 
 
-def check_left_out(names: Collection[str], *, has_text: bool = True) -> None:
+def check_left_out(names: Collection[str], *, has_text: bool = True, optional: Collection[str] = OPTIONAL) -> None:
     """Refuse to leave out what does not exist, or every signal there is.
 
     Raises:
@@ -56,7 +69,7 @@ def check_left_out(names: Collection[str], *, has_text: bool = True) -> None:
     for name in names:
         if name not in allowed:
             raise ConfigError(f"recommend.leave_out: no signal '{name}'; {did_you_mean(name, allowed)}")
-    if not signal_names(has_text=has_text, leave_out=names):
+    if not signal_names(has_text=has_text, optional=optional, leave_out=names):
         raise ConfigError("recommend.leave_out: no signal would be left; leave at least one")
 
 
@@ -66,7 +79,9 @@ class Signals:
 
     left_out: names that are not among `names`, see `RecommendConfig.leave_out` · popularity: (n, n_items), all of them:
     those left out still order equal scores and describe items · linear: name -> (n_items, n_items) CSR, score = past @
-    matrix (of EASE only what a name reads) · als: factors · text: (n_items, d) unit rows or None · membership:
+    matrix (of EASE only what a name reads) · als: factors · segment_centres: (n_segments, f) unit rows
+    in the space of the factors · segment_share: (n_segments, n_items) part of its users who liked the item, faded ·
+    facts: price and attributes · text: (n_items, d) unit rows or None · membership:
     (n_items, n_leaves) of `place_in_leaves` · leaf_recent, leaf_all: (n_leaves, n_items) each item's part of its leaf's
     popularity · item_features: (n_items, 4) as ITEM_FEATURES · half_lives: in days, for the signals interest and
     interest_short.
@@ -76,6 +91,9 @@ class Signals:
     popularity: FloatArray
     linear: dict[str, sp.csr_array]
     als: Als
+    segment_centres: FloatArray
+    segment_share: FloatArray
+    facts: ItemFacts
     text: FloatArray | None
     membership: sp.csr_array
     leaf_recent: sp.csr_array
@@ -91,7 +109,7 @@ class Signals:
 
     @property
     def names(self) -> tuple[str, ...]:
-        return signal_names(has_text=self.text is not None, leave_out=self.left_out)
+        return signal_names(has_text=self.text is not None, optional=self.facts.names, leave_out=self.left_out)
 
     @property
     def n_shared(self) -> int:
@@ -109,11 +127,14 @@ class Signals:
             read-only view of one row.
         """
         shape = (past.n_users, self.n_items)
+        own = {k: np.exp2(-past.own_age / v).astype(np.float32) for k, v in OWN_HALF_LIVES.items()}
+        session = past.in_session * np.exp2(-past.own_age / SESSION_HALF_LIFE)
         out: dict[str, FloatArray] = {}
         decayed = {
             "": past.matrix(),
             "decayed": past.matrix(np.exp2(-past.log_age / LOG_HALF_LIFE).astype(np.float32)),
-            **{k: past.matrix(np.exp2(-past.own_age / v).astype(np.float32)) for k, v in OWN_HALF_LIVES.items()},
+            "session": past.matrix(session.astype(np.float32)),
+            **{k: past.matrix(v) for k, v in own.items()},
         }
         for name in self.names:
             if wanted is not None and name not in wanted:
@@ -124,6 +145,10 @@ class Signals:
                 out[name] = self.als.score(np.arange(past.n_users, dtype=np.int32), past.matrix())
             elif name == "als_last5":
                 out[name] = _alike(decayed["last5"], unit_rows(self.als.item_factors))
+            elif name == "segment_popular":
+                out[name] = self._segments(past)
+            elif name in OPTIONAL:
+                out[name] = self.facts.score(name, decayed["last20"])
             elif name in ("text", "text_last5"):
                 assert self.text is not None
                 out[name] = _alike(decayed["last5" if name == "text_last5" else ""], self.text)
@@ -150,10 +175,27 @@ class Signals:
         half_life = self.half_lives[1] if name == "interest_short" else self.half_lives[0]
         return self.by_leaf(self.shares(past, half_life), recent=name != "interest_all")
 
+    def _segments(self, past: Past) -> FloatArray:
+        """Popularity in each segment, by how near the user's factors lie to its centre."""
+        from penchant.threads import one_thread
+
+        with one_thread("blas"):  # equal bytes on any number of threads
+            factors = unit_rows(self.als.user_factors(np.arange(past.n_users, dtype=np.int32), past.matrix()))
+            near = factors @ self.segment_centres.T / SEGMENT_TEMPERATURE
+            share = np.exp(near - near.max(axis=1, keepdims=True, initial=-1e9))
+            share *= (past.n_liked > 0)[:, None] / np.maximum(share.sum(axis=1, keepdims=True), 1e-9)
+            return np.asarray(share @ self.segment_share, np.float32)
+
     def to_parts(self) -> dict[str, Parts]:
         matrices = {**self.linear, "membership": self.membership, "leaf_recent": self.leaf_recent,
                     "leaf_all": self.leaf_all}  # fmt: skip
-        arrays: dict[str, npt.NDArray[Any]] = {"popularity": self.popularity, "item_features": self.item_features}
+        arrays: dict[str, npt.NDArray[Any]] = {
+            name: getattr(self, name) for name in ("popularity", "item_features", "segment_centres", "segment_share")
+        }
+        if self.facts.attributes is not None:
+            matrices["attributes"] = self.facts.attributes
+        if self.facts.log_price is not None:
+            arrays["log_price"] = self.facts.log_price
         for name, m in matrices.items():
             arrays |= csr_to_arrays(m, name)
         if self.text is not None:
@@ -163,6 +205,7 @@ class Signals:
             "linear": list(self.linear),
             "half_lives": list(self.half_lives),
             "notes": list(self.notes),
+            "optional": list(self.facts.names),
             "left_out": list(self.left_out),
         }
         return {"signals": Parts(config, arrays), "als": self.als.to_parts()}
@@ -177,6 +220,11 @@ class Signals:
             popularity=a["popularity"],
             linear={name: csr_from_arrays(a, name) for name in c["linear"]},
             als=scorer,
+            segment_centres=a["segment_centres"],
+            segment_share=a["segment_share"],
+            facts=ItemFacts(
+                a.get("log_price"), csr_from_arrays(a, "attributes") if "attributes" in c["optional"] else None
+            ),
             text=a.get("text"),
             membership=csr_from_arrays(a, "membership"),
             leaf_recent=csr_from_arrays(a, "leaf_recent"),
