@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -90,7 +90,11 @@ class RecommendConfig(Section):
         (), description="signals that neither bring nor rank candidates; slots = those of the user's layers"
     )
     n_candidates: int = Field(200, ge=10, description="items a user that the ranker orders")
-    allow_seen: bool = False
+    repeat: Literal["never", "allow", "predict"] = Field(
+        "never",
+        description="what a user took before: never listed; listed by what speaks for the like of it; or foretold, by "
+        "a chance of a repeat learned from the log, with rankers taught on lists that may repeat",
+    )
     diversity: float = Field(0.0, ge=0, le=1, description="0 = by score alone, 1 = by novelty within the list")
     n_explore: int = Field(0, ge=0, description="last places of a list kept for near items with few or no events")
     slots: tuple[Share, Share, Share, Share] | None = Field(
@@ -122,6 +126,13 @@ class RecommendConfig(Section):
         4000, ge=10, description="EASE is solved on the most popular items; cost grows cubically"
     )
     n_neighbours: int = Field(256, ge=10, description="EASE weights kept an item")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _renamed(cls, told: Any) -> Any:
+        if isinstance(told, dict) and "allow_seen" in told:
+            raise ValueError("'allow_seen' is now 'repeat': 'never' (false), 'allow' (true) or 'predict'")
+        return told
 
     @model_validator(mode="after")
     def _slots_fit(self) -> RecommendConfig:

@@ -10,6 +10,7 @@ from penchant.data import Events, FloatArray, unit_rows
 from penchant.recommend.attributes import ItemFacts
 from penchant.recommend.leaves import leaf_parts, place_in_leaves
 from penchant.recommend.past import in_spans, read_past
+from penchant.recommend.repeats import fit_repeats
 from penchant.recommend.signals import (
     EASE,
     LINEAR,
@@ -49,7 +50,8 @@ def fit_signals(
     What only signals in `config.leave_out` would read of EASE is not solved.
     """
     facts = facts or ItemFacts()
-    names = signal_names(has_text=text is not None, optional=facts.names, leave_out=config.leave_out)
+    repeats = fit_repeats(events, n_items, seed=seed) if config.repeat == "predict" else None
+    names = signal_names(has_text=text is not None, leave_out=config.leave_out)
     liked = events.positive()
     popularity: dict[str, FloatArray] = {}
     for name in PEER_POPULAR:
@@ -85,6 +87,7 @@ def fit_signals(
         segment_centres=centres,
         segment_share=share,
         facts=facts,
+        repeats=repeats,
         text=text,
         membership=placed,
         leaf_recent=leaf_parts(placed, popularity[LEAF_WINDOW]),

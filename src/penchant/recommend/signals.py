@@ -20,6 +20,7 @@ from penchant.data import FloatArray, Parts, unit_rows
 from penchant.errors import ConfigError, did_you_mean
 from penchant.recommend.attributes import ItemFacts
 from penchant.recommend.past import Past
+from penchant.recommend.repeats import REPEAT, Repeats
 from penchant.scorers import load_scorer
 from penchant.scorers.als import Als
 
@@ -37,7 +38,7 @@ EASE = ("ease", "ease_decayed", "ease_recent", "ease_recent_decayed")
 INTEREST = ("interest", "interest_short", "interest_all")  # those that read the tree
 LINEAR = ("ease", "ease_recent", "item_knn")  # matrices that a past is multiplied with
 # what only some catalogues can tell, and what only lists with repeats read
-OPTIONAL = ("attributes", "price")
+OPTIONAL = (*REPEAT, "attributes", "price")
 SLOTS = "slots"  # the candidates of a user's layers: no signal, but may be left out as one
 
 
@@ -81,7 +82,8 @@ class Signals:
     those left out still order equal scores and describe items · linear: name -> (n_items, n_items) CSR, score = past @
     matrix (of EASE only what a name reads) · als: factors · segment_centres: (n_segments, f) unit rows
     in the space of the factors · segment_share: (n_segments, n_items) part of its users who liked the item, faded ·
-    facts: price and attributes · text: (n_items, d) unit rows or None · membership:
+    facts: price and attributes · repeats: None where lists hold nothing twice · text: (n_items, d) unit rows or None ·
+    membership:
     (n_items, n_leaves) of `place_in_leaves` · leaf_recent, leaf_all: (n_leaves, n_items) each item's part of its leaf's
     popularity · item_features: (n_items, 4) as ITEM_FEATURES · half_lives: in days, for the signals interest and
     interest_short.
@@ -94,6 +96,7 @@ class Signals:
     segment_centres: FloatArray
     segment_share: FloatArray
     facts: ItemFacts
+    repeats: Repeats | None
     text: FloatArray | None
     membership: sp.csr_array
     leaf_recent: sp.csr_array
@@ -109,7 +112,8 @@ class Signals:
 
     @property
     def names(self) -> tuple[str, ...]:
-        return signal_names(has_text=self.text is not None, optional=self.facts.names, leave_out=self.left_out)
+        optional = (*(REPEAT if self.repeats is not None else ()), *self.facts.names)
+        return signal_names(has_text=self.text is not None, optional=optional, leave_out=self.left_out)
 
     @property
     def n_shared(self) -> int:
@@ -147,6 +151,9 @@ class Signals:
                 out[name] = _alike(decayed["last5"], unit_rows(self.als.item_factors))
             elif name == "segment_popular":
                 out[name] = self._segments(past)
+            elif name in REPEAT:
+                assert self.repeats is not None
+                out[name] = self.repeats.score(name, past)
             elif name in OPTIONAL:
                 out[name] = self.facts.score(name, decayed["last20"])
             elif name in ("text", "text_last5"):
@@ -200,7 +207,7 @@ class Signals:
             arrays |= csr_to_arrays(m, name)
         if self.text is not None:
             arrays["text"] = self.text
-        config = {
+        config: dict[str, Any] = {
             "popular_names": list(self.popular_names),
             "linear": list(self.linear),
             "half_lives": list(self.half_lives),
@@ -208,6 +215,10 @@ class Signals:
             "optional": list(self.facts.names),
             "left_out": list(self.left_out),
         }
+        if self.repeats is not None:
+            told = self.repeats.to_parts()
+            config["repeats"] = told.config
+            arrays |= {f"repeat_{name}": a for name, a in told.arrays.items()}
         return {"signals": Parts(config, arrays), "als": self.als.to_parts()}
 
     @classmethod
@@ -215,6 +226,10 @@ class Signals:
         c, a = signals.config, signals.arrays
         scorer = load_scorer(als)
         assert isinstance(scorer, Als)
+        repeats = None
+        if "repeats" in c:
+            arrays = {name: a[f"repeat_{name}"] for name in ("item_gap", "item_share")}
+            repeats = Repeats.from_parts(Parts(c["repeats"], arrays))
         return cls(
             popular_names=tuple(c["popular_names"]),
             popularity=a["popularity"],
@@ -225,6 +240,7 @@ class Signals:
             facts=ItemFacts(
                 a.get("log_price"), csr_from_arrays(a, "attributes") if "attributes" in c["optional"] else None
             ),
+            repeats=repeats,
             text=a.get("text"),
             membership=csr_from_arrays(a, "membership"),
             leaf_recent=csr_from_arrays(a, "leaf_recent"),
