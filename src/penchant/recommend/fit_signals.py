@@ -188,7 +188,13 @@ def _prune(ease: Ease, config: RecommendConfig) -> sp.csr_array:
     column.sort(axis=1)
     row = np.repeat(kept, width)
     data = np.take_along_axis(weights, column, axis=1).ravel()
-    out = sp.csr_array((data, (row, kept[column.ravel()])), shape=(n, n), dtype=np.float32)
+    columns = kept[column.ravel()]
+    if len(ease.tail_rows):  # already pruned
+        to_tail, to_head = ease.tail.to_tail.tocoo(), ease.tail.to_head.tocoo()
+        row = np.concatenate([row, kept[to_tail.row], ease.tail_rows[to_head.row]])
+        columns = np.concatenate([columns, ease.tail_rows[to_tail.col], kept[to_head.col]])
+        data = np.concatenate([data, to_tail.data, to_head.data])
+    out = sp.csr_array((data, (row, columns)), shape=(n, n), dtype=np.float32)
     out.sort_indices()
     return out
 
