@@ -160,7 +160,7 @@ class EvaluateConfig(Section):
     k: int = Field(10, ge=1, description="leading cutoff: tables are sorted by ndcg@k, and lists are judged at k")
     more_k: tuple[Annotated[int, Field(ge=1)], ...] = Field((5, 20), description="further cutoffs of the hit metrics")
     n_windows: int = Field(1, ge=1, le=6, description="consecutive test windows, each of test_share; each costs a fit")
-    peers: tuple[str, ...] = ("popular", "popular_7d", "popular_30d", "popular_90d", "item_knn", "als", "ease", "plain")
+    peers: tuple[str, ...] = ("popular", "popular_7d", "popular_30d", "item_knn", "als", "ease", "plain")
     n_bootstrap: int = Field(500, ge=50, description="redraws of users for the 95 % intervals")
     n_permutations: int = Field(1999, ge=199, description="sign flips of the paired tests; the least p is 2 / (n + 1)")
     n_choice_users: int = Field(10_000, ge=100, description="users a peer's settings are chosen on, at most")

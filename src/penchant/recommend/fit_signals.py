@@ -15,7 +15,6 @@ from penchant.recommend.signals import (
     EASE,
     LINEAR,
     LOG_HALF_LIFE,
-    PEER_POPULAR,
     POPULAR_SHARES,
     TREND,
     Signals,
@@ -26,7 +25,7 @@ from penchant.scorers import build_scorer
 from penchant.scorers.als import Als
 from penchant.scorers.ease import Ease
 from penchant.scorers.item_knn import ItemKnn
-from penchant.scorers.popular import in_last_days, n_days
+from penchant.scorers.popular import Popular, Popular7Days, Popular30Days, Popular90Days, in_last_days, n_days
 
 LEAF_WINDOW = "popular_last_3%"  # "recent" where popularity within a leaf is asked for
 ITEM_TREND = ("popular_last_3%", "popular_last_30%")
@@ -54,10 +53,10 @@ def fit_signals(
     names = signal_names(has_text=text is not None, leave_out=config.leave_out)
     liked = events.positive()
     popularity: dict[str, FloatArray] = {}
-    for name in PEER_POPULAR:
-        scorer = build_scorer(name)
-        scorer.fit(events, n_items)
-        popularity[name] = scorer.score(np.zeros(1, np.int32), sp.csr_array((1, n_items)))[0].copy()
+    for kind in (Popular, Popular7Days, Popular30Days, Popular90Days):
+        popular = kind()
+        popular.fit(events, n_items)
+        popularity[kind.name] = popular.item_score
     for name, share in POPULAR_SHARES.items():
         popularity[name] = _popular_last(liked, n_items, share)
     popularity[TREND] = _trend(events, liked, n_items)

@@ -27,7 +27,7 @@ from penchant.scorers.als import Als
 # Popularity in the last share of the log's events: windows that fit any rate of events, beside those in days.
 POPULAR_SHARES = {"popular_last_0.5%": 0.005, "popular_last_1%": 0.01, "popular_last_3%": 0.03,
                   "popular_last_10%": 0.1, "popular_last_30%": 0.3}  # fmt: skip
-PEER_POPULAR = ("popular", "popular_7d", "popular_30d", "popular_90d")
+POPULAR_DAYS = ("popular", "popular_7d", "popular_30d", "popular_90d")
 TREND = "popular_trend"
 LOG_HALF_LIFE = 0.1  # in shares of the log's events
 OWN_HALF_LIVES = {"last20": 20.0, "last5": 5.0}  # in own events
@@ -56,7 +56,7 @@ def signal_names(
     together = ("item_knn", "item_knn_last20", "item_knn_last5", "item_knn_session")
     own = (*EASE, *together, "als", "als_last5", "segment_popular", *INTEREST)
     offered = (*(name for name in OPTIONAL if name in optional), *(("text", "text_last5") if has_text else ()))
-    every = (*PEER_POPULAR, *POPULAR_SHARES, TREND, *own, *offered)
+    every = (*POPULAR_DAYS, *POPULAR_SHARES, TREND, *own, *offered)
     return tuple(name for name in every if name not in leave_out)
 
 

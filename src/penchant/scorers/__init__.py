@@ -18,7 +18,7 @@ from penchant.scorers.als import Als
 from penchant.scorers.ease import Ease
 from penchant.scorers.item_knn import ItemKnn
 from penchant.scorers.plain import Plain
-from penchant.scorers.popular import Popular, Popular7Days, Popular30Days, Popular90Days
+from penchant.scorers.popular import Popular, Popular7Days, Popular30Days
 from penchant.scorers.top import top_items, top_lists, top_neighbours
 
 __all__ = ["SCORERS", "SavedScorer", "build_scorer", "load_scorer", "top_items", "top_lists", "top_neighbours"]
@@ -33,9 +33,7 @@ class SavedScorer(Scorer, Protocol):
     def to_parts(self) -> Parts: ...
 
 
-SCORERS: dict[str, type[Any]] = {
-    c.name: c for c in (Popular, Popular7Days, Popular30Days, Popular90Days, ItemKnn, Als, Ease, Plain)
-}
+SCORERS: dict[str, type[Any]] = {c.name: c for c in (Popular, Popular7Days, Popular30Days, ItemKnn, Als, Ease, Plain)}
 
 
 def build_scorer(
