@@ -57,6 +57,19 @@ def test_settings_are_the_best_of_the_grid_on_a_window_of_train() -> None:
     assert peer.settings == SCORERS["ease"].GRID[int(np.argmax(peer.validation))]
 
 
+def test_where_repeats_count_everybody_may_repeat() -> None:
+    split, _ = market()
+    again = np.flatnonzero(np.diff(split.targets(N_ITEMS, repeats="count").indptr)).astype(np.int32)
+    counting = CONFIG.model_copy(update={"repeats": "count"})
+    peers = fit_peers(split.train, make_items(N_ITEMS), ["popular", "item_knn"], again, counting, seed=0)
+    seen = split.seen(N_ITEMS).toarray() > 0
+    popular = peers["popular"].lists[:, :5]
+    assert (popular == popular[0]).all()  # the same for all: nothing is left out
+    assert seen[again[:, None], popular].any()
+    never = fit_peers(split.train, make_items(N_ITEMS), ["popular"], again, CONFIG, seed=0)["popular"].lists[:, :5]
+    assert not seen[again[:, None], never].any()
+
+
 def test_what_comes_after_the_cut_changes_no_list() -> None:
     """The same train with another future: peers must not see it."""
     split, users = market()

@@ -80,6 +80,8 @@ def test_targets_are_new_liked_items_of_known_users() -> None:
     warm = split.targets(6, "leave_out")
     assert [warm[[u], :].indices.tolist() for u in range(4)] == [[1], [], [], []]
     assert split.cold_share(6) == pytest.approx(2 / 3)
+    again = split.targets(6, "leave_out", "count")
+    assert [again[[u], :].indices.tolist() for u in range(4)] == [[0, 1], [], [], []]
 
 
 def test_seen_counts_dislikes_but_not_impressions() -> None:

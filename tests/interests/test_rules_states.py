@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from penchant.config import InterestsConfig
-from penchant.data import STATES
-from penchant.interests.rules import RULES, apply_rule, kmeans_1d, own_sessions
+from penchant.data import STATES, own_sessions
+from penchant.interests.rules import RULES, apply_rule, kmeans_1d
 from penchant.interests.states import find_states
 from penchant.interests.windows import History, Knowledge, know
 from tests.interests.small_logs import Row, habits_log, log_of, tree_of

@@ -11,7 +11,7 @@ from penchant.config import RecommendConfig
 from penchant.errors import ConfigError
 from penchant.recommend import Recommender
 from penchant.recommend.candidates import feature_names
-from penchant.recommend.signals import EASE, INTEREST, PEER_POPULAR, POPULAR_SHARES, check_left_out, signal_names
+from penchant.recommend.signals import EASE, INTEREST, POPULAR_DAYS, POPULAR_SHARES, TREND, check_left_out, signal_names
 
 from .conftest import N_USERS, Market, fit_market
 
@@ -22,7 +22,9 @@ def lists(recommender: Recommender, market: Market) -> pl.DataFrame:
     return recommender.recommend(ALL, market.profiles, k=6).table
 
 
-@pytest.mark.parametrize("names", [INTEREST, ("text", "text_last5"), EASE, ("als",), (*PEER_POPULAR, *POPULAR_SHARES)])
+@pytest.mark.parametrize(
+    "names", [INTEREST, ("text", "text_last5"), EASE, ("als",), (*POPULAR_DAYS, *POPULAR_SHARES, TREND)]
+)
 def test_a_left_out_signal_is_nowhere(market: Market, fitted: Recommender, names: tuple[str, ...]) -> None:
     one = fit_market(market, leave_out=names, method="blend")
     assert one.signals.names == tuple(name for name in fitted.signals.names if name not in names)
@@ -79,7 +81,7 @@ def test_it_is_saved_and_loaded(market: Market, tmp_path: object) -> None:
 
 
 def test_new_users_and_popular_items_stay(market: Market, fitted: Recommender) -> None:
-    one = fit_market(market, leave_out=(*PEER_POPULAR, *POPULAR_SHARES))
+    one = fit_market(market, leave_out=(*POPULAR_DAYS, *POPULAR_SHARES))
     assert one.popular(5).table.equals(fitted.popular(5).table)
     table = one.recommend_from_items(np.array([2, 5], np.int32), np.ones(2, np.float32), k=5).table
     assert table.height == 5

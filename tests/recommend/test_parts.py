@@ -13,11 +13,12 @@ from penchant.recommend.candidates import Candidates, pick_candidates, ranks, st
 from penchant.recommend.choose import _best, ndcg
 from penchant.recommend.diversify import diversify
 from penchant.recommend.explain import attribute
+from penchant.recommend.fit_signals import FadedEvents
+from penchant.recommend.leaves import place_in_leaves
 from penchant.recommend.past import past_of_new, read_past
 from penchant.recommend.rank import Lesson
 from penchant.recommend.recommender import Recommender
-from penchant.recommend.signals import FadedEvents, place_in_leaves
-from penchant.recommend.windows import new_likes, past_windows
+from penchant.recommend.windows import past_windows, wanted_likes
 from penchant.scorers import build_scorer
 
 from .conftest import DAY, N_ITEMS, Market, events_of
@@ -81,8 +82,8 @@ def test_new_likes_by_hand() -> None:
     after = events_of([(0, 0, 1.0, 9.0), (0, 1, 1.0, 9.0), (0, 3, 1.0, 9.0), (1, 2, 1.0, 9.0), (2, 1, 1.0, 9.0)], 3)
     none = np.zeros(5, bool)
     # repeated, unknown item, disliked before, unknown user: none of them counts
-    assert new_likes(before, after, 5, none).toarray().nonzero()[1].tolist() == [1]
-    assert new_likes(before, after, 5, ~none).toarray().nonzero()[1].tolist() == [1, 3]
+    assert wanted_likes(before, after, 5, none).toarray().nonzero()[1].tolist() == [1]
+    assert wanted_likes(before, after, 5, ~none).toarray().nonzero()[1].tolist() == [1, 3]
 
 
 def test_windows_are_capped_and_dropped(market: Market) -> None:

@@ -75,7 +75,7 @@ def test_what_is_left_out_already_stays_out() -> None:
 
 def test_seen_items_are_left_out_whatever_the_setting() -> None:
     log, _, users = market()
-    peer = fit_one("without_layers", config=quick(recommend={"allow_seen": True}))
+    peer = fit_one("without_layers", config=quick(recommend={"repeat": "allow"}))
     assert not log.touched(N_ITEMS).toarray()[users[:, None], np.maximum(peer.lists, 0)].any()
 
 

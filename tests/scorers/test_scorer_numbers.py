@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 from penchant.data import DAY_S
 from penchant.errors import DataError
@@ -103,6 +104,59 @@ def test_ease_cuts_a_large_catalogue_and_says_so() -> None:
     assert (scores[0, 2:] == 0).all()
     assert (scores[0, :2] > 0).all()
     assert scorer.similar(np.array([3, 0], np.int32)).toarray()[0].sum() == 0
+
+
+def test_the_tail_of_ease_by_block_inversion() -> None:
+    """Against the inverse of the whole matrix, the tail's block of it made diagonal by hand."""
+    log = taste_log(n_users=80, n_items=12)
+    x = log.matrix(12, binary=True).toarray().astype(np.float64)
+    scorer = Ease(max_items=7, tail_users=1, n_tail=7, regularization=20.0)
+    scorer.fit(log, 12)
+    head, tail = scorer.kept_rows, scorer.tail_rows
+    assert len(head) == 7
+    assert sorted([*head, *tail]) == np.flatnonzero(x.sum(axis=0)).tolist()
+    assert scorer.notes == (
+        f"ease: kept the 7 most popular of {7 + len(tail)} items in full and tied {len(tail)} to them",
+    )
+    g = x.T @ x + 20.0 * np.eye(12)
+    a = np.linalg.inv(g[np.ix_(head, head)])
+    w = a @ g[np.ix_(head, tail)]
+    schur = np.diag(g)[tail] - np.einsum("ij,ij->j", g[np.ix_(head, tail)], w)
+    joint = np.block([[a + w / schur @ w.T, -w / schur], [-(w / schur).T, np.diag(1 / schur)]])
+    weights = -joint / np.diag(joint)
+    np.testing.assert_allclose(scorer.tail.to_tail.toarray(), weights[:7, 7:], rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(scorer.tail.to_head.toarray(), weights[7:, :7], rtol=1e-3, atol=1e-5)
+    past = np.zeros((1, 12), np.float32)
+    past[0, [head[0], tail[0]]] = 1
+    score = scorer.score(np.zeros(1, np.int32), sp.csr_array(past))[0]
+    np.testing.assert_allclose(score[tail], weights[0, 7:], rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(score[head], scorer.weights[0] + weights[7, :7], rtol=1e-3, atol=1e-5)
+    again = Ease.from_parts(scorer.to_parts())
+    assert (again.score(np.zeros(1, np.int32), sp.csr_array(past))[0] == score).all()
+
+
+def test_the_tail_is_the_ridge_regression_on_the_head_and_is_cut_to_the_largest() -> None:
+    log = taste_log(n_users=80, n_items=12)
+    x = log.matrix(12, binary=True).toarray()
+    wide, narrow = Ease(max_items=7, n_tail=7), Ease(max_items=7, n_tail=2)
+    for scorer in (wide, narrow):
+        scorer.fit(log, 12)
+    h = x[:, wide.kept_rows].astype(np.float64)
+    ridge = np.linalg.solve(h.T @ h + 200.0 * np.eye(7), h.T @ x[:, wide.tail_rows])
+    np.testing.assert_allclose(wide.tail.to_tail.toarray(), ridge, rtol=1e-3, atol=1e-6)
+    kept = narrow.tail.to_tail.toarray()
+    assert ((kept != 0).sum(axis=0) == 2).all()
+    assert (np.abs(kept).max(axis=0) == np.abs(wide.tail.to_tail.toarray()).max(axis=0)).all()
+
+
+def test_blocks_of_the_tail_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = taste_log(n_users=80, n_items=12)
+    one, two = Ease(max_items=5), Ease(max_items=5)
+    one.fit(log, 12)
+    monkeypatch.setattr("penchant.scorers.tail.BLOCK", 2)
+    two.fit(log, 12)
+    np.testing.assert_allclose(one.tail.to_head.toarray(), two.tail.to_head.toarray(), rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(one.tail.to_tail.toarray(), two.tail.to_tail.toarray(), rtol=1e-4, atol=1e-7)
 
 
 def test_als_folds_in_the_least_squares_answer() -> None:

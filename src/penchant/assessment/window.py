@@ -39,14 +39,15 @@ def judge_window(log: Log, split: Split, peers: Sequence[str], config: Config, r
         DataError: no known user took an unseen item in the window.
     """
     settings = config.evaluate
-    target = split.targets(len(log.items), settings.cold_items)
+    target = split.targets(len(log.items), settings.cold_items, settings.repeats)
     users = np.flatnonzero(np.diff(target.indptr) > 0).astype(np.int32)
     if not len(users):
         which = f"the last {settings.test_share:.0%}" if split.end == np.inf else "an earlier window"
         raise DataError(f"events: no known user took an unseen item in {which} of the log; there is nothing to test on")
     model = fit_log(replace(log, events=split.train), config, run)
     longest = max(settings.cutoffs)
-    lists = {OURS: model.recommender.lists(users, model.profiles, k=settings.k, longest=longest)}
+    repeat = None if settings.repeats == "count" else False  # None: as recommend.repeat says
+    lists = {OURS: model.recommender.lists(users, model.profiles, k=settings.k, longest=longest, allow_seen=repeat)}
     scorers, rivals = ([name for name in peers if name in table] for table in (SCORERS, RIVALS))
     against = fit_peers(split.train, log.items, scorers, users, settings, seed=config.seed, run=run)
     against |= fit_rivals(split.train, log.items, rivals, users, config, run, k=longest)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -90,7 +90,11 @@ class RecommendConfig(Section):
         (), description="signals that neither bring nor rank candidates; slots = those of the user's layers"
     )
     n_candidates: int = Field(200, ge=10, description="items a user that the ranker orders")
-    allow_seen: bool = False
+    repeat: Literal["never", "allow", "predict"] = Field(
+        "never",
+        description="what a user took before: never listed; listed by what speaks for the like of it; or foretold, by "
+        "a chance of a repeat learned from the log, with rankers taught on lists that may repeat",
+    )
     diversity: float = Field(0.0, ge=0, le=1, description="0 = by score alone, 1 = by novelty within the list")
     n_explore: int = Field(0, ge=0, description="last places of a list kept for near items with few or no events")
     slots: tuple[Share, Share, Share, Share] | None = Field(
@@ -123,6 +127,13 @@ class RecommendConfig(Section):
     )
     n_neighbours: int = Field(256, ge=10, description="EASE weights kept an item")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _renamed(cls, told: Any) -> Any:
+        if isinstance(told, dict) and "allow_seen" in told:
+            raise ValueError("'allow_seen' is now 'repeat': 'never' (false), 'allow' (true) or 'predict'")
+        return told
+
     @model_validator(mode="after")
     def _slots_fit(self) -> RecommendConfig:
         if self.slots is None:
@@ -140,6 +151,11 @@ class EvaluateConfig(Section):
     test_share: float = Field(0.2, gt=0, lt=0.9, description="last share of the events, in time or order")
     cold_items: Literal["miss", "leave_out"] = Field(
         "leave_out", description="targets that nobody liked in train: leave out, as most published figures, or miss"
+    )
+    repeats: Literal["leave_out", "count"] = Field(
+        "leave_out",
+        description="what a user took before and takes again: neither listed nor a target, or both, for peers as well; "
+        "ours lists it as `recommend.repeat` says",
     )
     k: int = Field(10, ge=1, description="leading cutoff: tables are sorted by ndcg@k, and lists are judged at k")
     more_k: tuple[Annotated[int, Field(ge=1)], ...] = Field((5, 20), description="further cutoffs of the hit metrics")

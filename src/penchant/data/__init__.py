@@ -17,6 +17,7 @@ from penchant.data.kinds import (
 )
 from penchant.data.log import Events, Finding, Items, Log
 from penchant.data.results import PastShares, Profiles, Recommendations, Segments
+from penchant.data.sessions import own_sessions
 from penchant.data.space import InterestTree, ItemSpace, Vectors
 
 __all__ = [
@@ -40,5 +41,6 @@ __all__ = [
     "Segments",
     "TimeArray",
     "Vectors",
+    "own_sessions",
     "unit_rows",
 ]

@@ -33,8 +33,8 @@ class Peer:
 class ValidationWindow:
     """The last part of train, cut off as the test was cut off from train, to choose settings on.
 
-    train: events before it · history, seen: (n_users, n_items) liked and acted on before it · targets: (n_users,
-    n_items) newly liked in it · user_rows: (n,) users with a target.
+    train: events before it · history, seen: (n_users, n_items) liked, and kept out of lists, see `left_out` · targets:
+    (n_users, n_items) liked in it · user_rows: (n,) users with a target.
     """
 
     train: Events
@@ -74,7 +74,7 @@ def fit_peers(
 
     Settings: the row of the scorer's GRID with the best NDCG@k on a window cut off train by the same share; at a tie
     the earlier row; the first row where train is too short to hold out a window (`notes` says so). Ranking is in full
-    over all items, items the user acted on in train left out, equal scores by item row.
+    over all items, items the user acted on in train left out (unless `config.repeats` count), equal scores by item row.
 
     Raises:
         ConfigError: no scorer has one of the names.
@@ -82,7 +82,8 @@ def fit_peers(
     check_peers(names)
     n_items = len(items)
     window = validation_window(train, n_items, config, seed)
-    history, seen = train.matrix(n_items, binary=True), train.touched(n_items)
+    history = train.matrix(n_items, binary=True)
+    seen = left_out(train, n_items, config)
     out: dict[str, Peer] = {}
     for name in names:
         with maybe_step(f"peer {name}", run):
@@ -103,20 +104,27 @@ def validation_window(train: Events, n_items: int, config: EvaluateConfig, seed:
     """Cut the window off train; None where train is too short to hold one out.
 
     Args:
-        config: `test_share`, `cold_items`, and `n_choice_users`, the number of users drawn at most.
+        config: `test_share`, `cold_items`, `repeats`, and `n_choice_users`, the number of users drawn at most.
     """
     try:
         split = split_by_time(train, config.test_share)
     except DataError:  # one moment only, or too few events: nothing to hold out
         return None
-    targets = split.targets(n_items, config.cold_items)
+    targets = split.targets(n_items, config.cold_items, config.repeats)
     users = np.flatnonzero(np.diff(targets.indptr) > 0).astype(np.int32)
     if not len(users):
         return None
     if len(users) > config.n_choice_users:
         drawn = np.random.default_rng(seed).choice(len(users), config.n_choice_users, replace=False)
         users = users[np.sort(drawn)]
-    return ValidationWindow(split.train, split.history(n_items), split.seen(n_items), targets, users)
+    return ValidationWindow(split.train, split.history(n_items), left_out(split.train, n_items, config), targets, users)
+
+
+def left_out(train: Events, n_items: int, config: EvaluateConfig) -> sp.csr_array:
+    """(n_users, n_items) stored entries are in no list: what each user acted on, or nothing where repeats count."""
+    if config.repeats == "count":
+        return sp.csr_array((train.n_users, n_items), dtype=np.float32)
+    return train.touched(n_items)
 
 
 def _validate(

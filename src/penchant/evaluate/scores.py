@@ -14,7 +14,7 @@ from penchant.config import EvaluateConfig
 from penchant.data import Events, IntArray, ItemSpace
 from penchant.errors import DataError
 from penchant.evaluate.ranking import coverage, diversity, gini, miscalibration, novelty, score_lists, serendipity
-from penchant.evaluate.split import Split
+from penchant.evaluate.split import Repeats, Split
 from penchant.scorers import top_lists
 from penchant.scorers.popular import Popular
 
@@ -68,11 +68,11 @@ def score_window(
     if not lists:
         raise DataError("table: lists of at least one method are needed. Got none.")
     n_items = _size(space, membership, n_items)
-    targets = split.targets(n_items, config.cold_items)
+    targets = split.targets(n_items, config.cold_items, config.repeats)
     history = split.history(n_items)
     users_of_item = np.bincount(history.indices, minlength=n_items)
     n_known = int((np.diff(history.indptr) > 0).sum())
-    plain = popular_lists(split.train, n_items, user_rows, config.k)
+    plain = popular_lists(split.train, n_items, user_rows, config.k, repeats=config.repeats)
     undefined = pl.Series(np.full(len(user_rows), np.nan))
 
     per_user: dict[str, pl.DataFrame] = {}
@@ -102,12 +102,18 @@ def score_window(
     )
 
 
-def popular_lists(train: Events, n_items: int, user_rows: IntArray, k: int) -> IntArray:
-    """(n, k) the items most users liked in train, less those each user acted on: the list that needs no model."""
+def popular_lists(
+    train: Events, n_items: int, user_rows: IntArray, k: int, *, repeats: Repeats = "leave_out"
+) -> IntArray:
+    """(n, k) the items most users liked in train, less those each user acted on: the list that needs no model.
+
+    Args:
+        repeats: "count" leaves nothing out.
+    """
     popular = Popular(count="users")
     popular.fit(train, n_items)
     seen = train.touched(n_items)
-    return top_lists(popular, user_rows, seen, k, seen=seen)
+    return top_lists(popular, user_rows, seen, k, seen=None if repeats == "count" else seen)
 
 
 def _size(space: ItemSpace | None, membership: sp.csr_array | None, n_items: int | None) -> int:

@@ -13,6 +13,7 @@ from penchant.data import Events
 from penchant.errors import DataError
 
 ColdItems = Literal["miss", "leave_out"]
+Repeats = Literal["leave_out", "count"]
 
 
 @dataclass(frozen=True)
@@ -59,10 +60,10 @@ class Split:
         """(n_users, n_items) 0/1: what each user acted on in train, liked or not; never recommended, never a target."""
         return self.train.touched(n_items)
 
-    def targets(self, n_items: int, cold_items: ColdItems = "miss") -> sp.csr_array:
+    def targets(self, n_items: int, cold_items: ColdItems = "miss", repeats: Repeats = "leave_out") -> sp.csr_array:
         """What a good list would hold: the items a known user liked in test and had not acted on in train.
 
-        Known users liked at least one item in train. A repeated purchase is no target.
+        Known users liked at least one item in train. A repeated purchase is no target, unless `repeats` count.
 
         Args:
             cold_items: items nobody liked in train: "miss" keeps them as targets (who can't recommend them misses
@@ -72,7 +73,8 @@ class Split:
         """
         history = self.history(n_items)
         target = self.test.matrix(n_items, binary=True)
-        target = sp.csr_array(target - target.multiply(self.seen(n_items)))
+        if repeats == "leave_out":
+            target = sp.csr_array(target - target.multiply(self.seen(n_items)))
         keep_user = (np.diff(history.indptr) > 0).astype(np.float32)
         keep_item = np.ones(n_items, np.float32)
         if cold_items == "leave_out":

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
-from penchant.data import DAY_S, BoolArray, Events
+from penchant.data import DAY_S, own_sessions
 from penchant.interests.affinity import AffinityPoints
 from penchant.interests.features import liked_count, user_totals
 from penchant.interests.sums import add_up, home_column
@@ -25,8 +24,6 @@ SHARE_BANDS = (0.6, 0.3)  # of the user's strongest interest
 FIRST_POINTS, LATER_POINTS, NEGATIVE_POINTS = 10.0, 5.0, -1.0
 POINT_BANDS = (10.0, 2.5)  # met in the last session; met two sessions ago
 TOUCH_BANDS = (5.0, 2.0)
-SESSION_GAP_S = 1800.0
-SESSION_EVENTS = 10  # own events of a session in a log without time
 MAX_LLOYD_STEPS = 100
 
 
@@ -136,33 +133,6 @@ def point_age(points: AffinityPoints) -> Array:
     if points.clock == "order":
         return points.table["gap"].to_numpy().astype(np.float64)
     return np.maximum(points.at - points.table["last_time"].to_numpy(), 0.0) / DAY_S
-
-
-def own_sessions(events: Events) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """(n,) number of each event's session among its user's, from 0, and (n_users,) sessions of each user.
-
-    Sessions are the log's own; else a pause of 30 minutes ends one; else (no time) ten own events make one.
-    """
-    order = np.argsort(events.user_row, kind="stable")
-    user = events.user_row[order]
-    fresh: BoolArray = np.r_[True, user[1:] != user[:-1]] if len(user) else np.zeros(0, bool)
-    if "session_row" in events.table.columns:
-        named = events.table["session_row"].cast(pl.Int64).fill_null(-1).to_numpy()[order]
-        new = fresh | np.r_[True, named[1:] != named[:-1]][: len(user)]
-    elif events.clock == "time":
-        time = events.time[order]
-        new = fresh | np.r_[True, time[1:] - time[:-1] > SESSION_GAP_S][: len(user)]
-    else:
-        new = fresh | (events.own_index[order] % SESSION_EVENTS == 0)
-    count = np.cumsum(new)
-    starts = np.flatnonzero(fresh)
-    sizes = np.diff(np.r_[starts, len(user)])
-    own = count - np.repeat(count[starts], sizes) if len(user) else count
-    session = np.empty(len(user), np.int64)
-    session[order] = own
-    n_sessions = np.zeros(events.n_users, np.int64)
-    np.maximum.at(n_sessions, user, own + 1)
-    return session, n_sessions
 
 
 def kmeans_1d(values: Array, k: int) -> npt.NDArray[np.int64]:

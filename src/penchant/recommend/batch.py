@@ -20,12 +20,14 @@ BATCH_BYTES = 256_000_000  # arrays of one batch of users
 
 @dataclass(frozen=True)
 class Wanted:
-    """k: items a list · seen_too: whether it may hold what the user touched · allowed: (n_items,) what it may hold,
+    """k: items a list · seen_too: whether it may hold what the user touched · disliked_too: also what they only
+    disliked · allowed: (n_items,) what it may hold,
     None = all · why: add the columns of `contributions.COLUMNS` · evidence: tell the past items that are near to each.
     """
 
     k: int
     seen_too: bool = False
+    disliked_too: bool = True
     allowed: BoolArray | None = None
     why: bool = False
     evidence: bool = True
@@ -61,12 +63,14 @@ def points_of(leaves: pl.DataFrame, bounds: npt.NDArray[np.int64], batch: IntArr
     return found.select(pl.Series("user_row", place, dtype=pl.Int32), "interest_row", "probability", "layer")
 
 
-def closed_items(past: Past, seen_too: bool, allowed: BoolArray | None) -> sp.csr_array:
+def closed_items(past: Past, wanted: Wanted) -> sp.csr_array:
     """(n_users, n_items) stored entries are items that a user's list must not hold."""
-    blocked = sp.csr_array(past.touched.shape, dtype=np.float32) if seen_too else past.touched
-    if allowed is None:
+    blocked = past.touched
+    if wanted.seen_too:
+        blocked = sp.csr_array(past.touched.shape, dtype=np.float32) if wanted.disliked_too else past.only_disliked
+    if wanted.allowed is None:
         return blocked
-    closed = np.flatnonzero(~allowed)
+    closed = np.flatnonzero(~wanted.allowed)
     for_all = sp.csr_array(
         (
             np.ones(len(closed) * past.n_users, np.float32),

@@ -17,11 +17,13 @@ from penchant.recommend.signals import ITEM_FEATURES
 KINDS = {
     "interests": ("interest",),
     "together": ("ease", "item_knn"),
-    "factors": ("als",),
+    "factors": ("als", "segment"),
     "texts": ("text",),
     "popularity": ("popular",),
     "item": ITEM_FEATURES,
     "user": USER_FEATURES,
+    "attributes": ("attributes", "price"),
+    "repeats": ("repeat",),
 }
 COLUMNS = tuple(f"why_{kind}" for kind in KINDS)
 
@@ -35,6 +37,8 @@ _WORDS = {
         "popularity": "popularity",
         "item": "age and trend",
         "user": "your activity",
+        "attributes": "price and attributes",
+        "repeats": "your repeats",
         "join": ", ",
     },
     "zh": {
@@ -45,6 +49,8 @@ _WORDS = {
         "popularity": "热度",
         "item": "新旧与走势",
         "user": "您的活跃度",
+        "attributes": "价格与属性",
+        "repeats": "您的复购",
         "join": "，",
     },
 }
@@ -58,7 +64,7 @@ def contributions(
     Args:
         columns: (n, k) which candidates of each row.
     Returns:
-        (n, k, 7) in the order of `COLUMNS`. Absolute values sum to 1; below zero is what speaks against the item, as
+        (n, k, 9) in the order of `COLUMNS`. Absolute values sum to 1; below zero is what speaks against the item, as
         against the usual candidate. All zero where nothing speaks.
     """
     names = part_names(signal_names)

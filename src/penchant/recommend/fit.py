@@ -7,17 +7,20 @@ import scipy.sparse as sp
 
 from penchant.config import RecommendConfig
 from penchant.data import BoolArray, Events, InterestTree, Items, ItemSpace
+from penchant.recommend.attributes import read_facts
 from penchant.recommend.aversion import Evidence, Outcomes, negative, outcomes, read_evidence
 from penchant.recommend.batch import batch_size
 from penchant.recommend.candidates import Candidates, describe, pick_candidates
 from penchant.recommend.choose import Choice, check_method, choose
+from penchant.recommend.fit_signals import fit_signals
 from penchant.recommend.ignored import is_impression
 from penchant.recommend.newcomers import find_newcomers
 from penchant.recommend.past import Past, read_past
 from penchant.recommend.penalties import Trial, fit_penalties
 from penchant.recommend.rank import Lesson, Single
 from penchant.recommend.recommender import Recommender
-from penchant.recommend.signals import Signals, check_left_out, fit_signals, signal_names
+from penchant.recommend.repeats import REPEAT
+from penchant.recommend.signals import Signals, check_left_out, signal_names
 from penchant.recommend.transitions import fit_transitions
 from penchant.recommend.windows import Window, past_windows
 
@@ -44,8 +47,11 @@ def fit_recommender(
     n_items = len(items)
     text = space.text.values if space.text is not None and space.text.present.any() else None
     has_text = space.text.present if space.text is not None else np.zeros(n_items, np.bool_)
-    check_left_out(config.leave_out, has_text=text is not None)
-    check_method(config.method, signal_names(has_text=text is not None, leave_out=config.leave_out))
+    facts = read_facts(items)
+    optional = (*(REPEAT if config.repeat == "predict" else ()), *facts.names)
+    check_left_out(config.leave_out, has_text=text is not None, optional=optional)
+    names = signal_names(has_text=text is not None, optional=optional, leave_out=config.leave_out)
+    check_method(config.method, names)
     lessons, of_newcomers = [], []
     skips: list[Outcomes] = []
     dislikes: list[Outcomes] = []
@@ -53,17 +59,17 @@ def fit_recommender(
     only_shown = bool(is_impression(events).any())
     fading = (half_lives[0], config.saturation_half_life_days)
     for window in past_windows(events, n_items, has_text, config, seed=seed):
-        signals = fit_signals(window.before, n_items, text, tree.membership, config, half_lives, seed=seed)
+        signals = fit_signals(window.before, n_items, text, tree.membership, config, half_lives, seed=seed, facts=facts)
         past = read_past(window.before, n_items).take(window.user_rows)
-        lessons.append(_lesson(past, sp.csr_array(window.target[window.user_rows]), signals, config))
+        lessons.append(make_lesson(past, sp.csr_array(window.target[window.user_rows]), signals, config))
         new = find_newcomers(window.before, window.after, n_items, has_text, config, seed=seed)
         if new is not None:
-            of_newcomers.append(_lesson(new.past, new.target, signals, config))
+            of_newcomers.append(make_lesson(new.past, new.target, signals, config))
         known = read_evidence(window.before, n_items, *fading)
         for told, shown in ((skips, only_shown), (dislikes, False)):
             told.append(outcomes(window.after, known, signals.membership, only_shown=shown, seed=seed))
         latest = latest or (window, known, signals.membership)
-    signals = fit_signals(events, n_items, text, tree.membership, config, half_lives, seed=seed)
+    signals = fit_signals(events, n_items, text, tree.membership, config, half_lives, seed=seed, facts=facts)
     choice = choose(lessons, signals.names, config, seed=seed)
     for_new = choose(of_newcomers, signals.names, config, seed=seed) if of_newcomers else choice
     trial = None if latest is None else _trial(*latest, lessons[0], choice)
@@ -95,7 +101,7 @@ def _trial(window: Window, known: Evidence, membership: sp.csr_array, lesson: Le
     return Trial(lesson, scores, known.take(users), membership, sp.csr_array(disliked[users]))
 
 
-def _lesson(past: Past, target: sp.csr_array, signals: Signals, config: RecommendConfig) -> Lesson:
+def make_lesson(past: Past, target: sp.csr_array, signals: Signals, config: RecommendConfig) -> Lesson:
     """Candidates of some users with what came of them, in batches.
 
     Args:
@@ -118,7 +124,8 @@ def _lesson(past: Past, target: sp.csr_array, signals: Signals, config: Recommen
 
 def _look(past: Past, target: sp.csr_array, signals: Signals, config: RecommendConfig) -> Lesson:
     scores = signals.score(past)
-    item_rows, valid = pick_candidates(scores, past.touched, config.n_candidates)
+    closed = past.only_disliked if config.repeat == "predict" else past.touched
+    item_rows, valid = pick_candidates(scores, closed, config.n_candidates)
     liked: BoolArray = np.asarray(target.toarray() > 0)
     hit = np.take_along_axis(liked, item_rows, axis=1) & valid
     return Lesson(describe(signals, scores, past, item_rows, valid), hit, np.diff(target.indptr).astype(np.int32))

@@ -43,7 +43,7 @@ class ListMaker:
     def make(self, batch: Batch, wanted: Wanted, ranker: Ranker) -> pl.DataFrame:
         """The lists of one batch, columns as `batch.empty_lists`."""
         past, k = batch.past, wanted.k
-        blocked = closed_items(past, wanted.seen_too, wanted.allowed)
+        blocked = closed_items(past, wanted)
         alone = isinstance(ranker, Single)
         scores = self.signals.score(past, frozenset({ranker.name}) if alone else None)
         found = self._candidates(batch, scores, blocked, max(self.config.n_candidates, k), ranker)

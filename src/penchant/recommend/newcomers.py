@@ -31,7 +31,8 @@ def find_newcomers(
 ) -> Newcomers | None:
     """Users of a window without an event before it and with two likes or more in it.
 
-    A target was liked by somebody before the window or has a text, and is none of the user's first likes. At most
+    A target was liked by somebody before the window or has a text, and is none of the user's first likes
+    (unless repeats are foretold). At most
     `max_train_users` are drawn; None with fewer than `min_window_users`.
 
     Args:
@@ -46,7 +47,9 @@ def find_newcomers(
     first = is_new[liked.user_row] & (liked.own_index < n_first[liked.user_row])
     given = liked.take(first)
     later = liked.take(is_new[liked.user_row] & ~first).matrix(n_items, binary=True)
-    target = sp.csr_array(later - later.multiply(given.matrix(n_items, binary=True)))
+    target = later
+    if config.repeat != "predict":
+        target = sp.csr_array(later - later.multiply(given.matrix(n_items, binary=True)))
     known = np.bincount(before.positive().item_row, minlength=n_items) > 0
     target.data *= (known | has_text)[target.indices]
     target.eliminate_zeros()

@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 import scipy.sparse as sp
 
-from penchant.data import DAY_S, BoolArray, Events, FloatArray, IntArray, Parts
+from penchant.data import DAY_S, BoolArray, Events, FloatArray, IntArray, Parts, own_sessions
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,9 @@ class Past:
 
     indptr, indices: CSR structure (n_users, n_items), indices sorted.
     weight: summed positive weights of the pair · own_age: later liked events of the same user · log_age: share (0..1)
-    of the log's liked events that came later · age_days: days since the last event (own events in an "order" log).
+    of the log's liked events that came later · age_days: days since the last event (own events in an "order" log) ·
+    n_times: sessions (`own_sessions`) in which the user liked it · gap: mean time between them, on the scale of
+    age_days (0 for one alone) · in_session: 1 for what the user's last session holds, else 0.
     touched: (n_users, n_items) 0/1: liked or disliked items, the ones a list leaves out.
     activity: (n_users, 3) log number of events, time since the last and since the first one (see `in_spans`).
     """
@@ -30,6 +32,9 @@ class Past:
     own_age: FloatArray
     log_age: FloatArray
     age_days: FloatArray
+    n_times: FloatArray
+    gap: FloatArray
+    in_session: FloatArray
     touched: sp.csr_array
     activity: FloatArray
 
@@ -47,6 +52,13 @@ class Past:
         """(n_users,) liked items of each user."""
         return np.diff(self.indptr).astype(np.int32)
 
+    @cached_property
+    def only_disliked(self) -> sp.csr_array:
+        """(n_users, n_items) 0/1: touched and never liked."""
+        out = sp.csr_array(self.touched - self.touched.multiply(self.matrix()))
+        out.eliminate_zeros()
+        return out
+
     def take(self, user_rows: IntArray) -> Past:
         """The past of some users, in the order given."""
         entry = sp.csr_array(
@@ -61,6 +73,9 @@ class Past:
             own_age=self.own_age[at],
             log_age=self.log_age[at],
             age_days=self.age_days[at],
+            n_times=self.n_times[at],
+            gap=self.gap[at],
+            in_session=self.in_session[at],
             touched=sp.csr_array(self.touched[user_rows]),
             activity=self.activity[user_rows],
         )
@@ -89,11 +104,15 @@ class Past:
             own_age=later,
             log_age=self.log_age[kept],
             age_days=self.age_days[kept],
+            n_times=self.n_times[kept],
+            gap=self.gap[kept],
+            in_session=self.in_session[kept],
         )
 
     def to_parts(self) -> Parts:
         t = self.touched
-        names = ("indptr", "indices", "weight", "own_age", "log_age", "age_days", "activity")
+        names = ("indptr", "indices", "weight", "own_age", "log_age", "age_days", "n_times", "gap", "in_session",
+                 "activity")  # fmt: skip
         arrays = {name: getattr(self, name) for name in names}
         return Parts(
             {"n_items": self.n_items},
@@ -118,26 +137,32 @@ def read_past(events: Events, n_items: int) -> Past:
     key = liked.user_row.astype(np.int64) * n_items + liked.item_row
     pairs, backward = np.unique(key[::-1], return_index=True)  # the log is sorted: the first from behind is the last
     last = n - 1 - backward
-    position = np.unique(key, return_inverse=True)[1]
+    _, first, position = np.unique(key, return_index=True, return_inverse=True)
     user = (pairs // n_items).astype(np.int32)
-    own_age = (liked.n_by_user[liked.user_row] - 1 - liked.own_index)[last]
-    days = own_age if liked.clock == "order" else (events.end - liked.time[last]) / DAY_S
+    own_age = liked.n_by_user[liked.user_row] - 1 - liked.own_index
+    age = own_age.astype(np.float64) if liked.clock == "order" else (events.end - liked.time) / DAY_S
+    session, n_sessions = own_sessions(liked)
+    times = np.unique(position * (int(session.max(initial=0)) + 1) + session)  # a pair and a session: one time
+    n_times = np.bincount(times // (int(session.max(initial=0)) + 1), minlength=len(pairs))
     later = n - np.searchsorted(liked.time, liked.time[last], side="right")
     return Past(
         n_items=n_items,
         indptr=np.searchsorted(user, np.arange(n_users + 1)).astype(np.int32),
         indices=(pairs % n_items).astype(np.int32),
         weight=np.bincount(position, liked.weight, len(pairs)).astype(np.float32),
-        own_age=own_age.astype(np.float32),
+        own_age=own_age[last].astype(np.float32),
         log_age=(later / max(1, n)).astype(np.float32),
-        age_days=np.asarray(days, np.float32),
+        age_days=age[last].astype(np.float32),
+        n_times=n_times.astype(np.float32),
+        gap=((age[first] - age[last]) / np.maximum(n_times - 1, 1)).astype(np.float32),
+        in_session=(session == n_sessions[liked.user_row] - 1)[last].astype(np.float32),
         touched=events.touched(n_items),
         activity=_activity(events, liked),
     )
 
 
 def past_of_new(user_rows: IntArray, item_rows: IntArray, weights: FloatArray, *, n_users: int, n_items: int) -> Past:
-    """The past of people who are not in the log, from the items they touched just now.
+    """The past of people who are not in the log, from the items they touched just now, in one session.
 
     Args:
         user_rows: (n,) whose touch it was, 0..n_users - 1. item_rows: (n,) each user's oldest first.
@@ -168,6 +193,9 @@ def past_of_new(user_rows: IntArray, item_rows: IntArray, weights: FloatArray, *
         own_age=own[last].astype(np.float32),
         log_age=now,
         age_days=now,
+        n_times=np.bincount(np.searchsorted(pairs, key), minlength=len(pairs)).astype(np.float32),
+        gap=now,
+        in_session=now + 1,
         touched=entry,
         activity=activity,
     )

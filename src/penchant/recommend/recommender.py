@@ -73,8 +73,9 @@ class Recommender:
     ) -> Recommendations:
         """Recommend k items to each known user, in batches of bounded memory.
 
-        Items a user liked or disliked are left out unless `allow_seen` (default: the setting). A user without a liked
-        past gets what the signals equal for all users say.
+        Items a user liked or disliked are left out unless `allow_seen` (default: whether the setting `repeat` is
+        "allow" or "predict"); where repeats are foretold, what was only disliked stays out in any case. A user without
+        a liked past gets what the signals equal for all users say.
 
         Args:
             user_rows: (n,) rows of the log's users.
@@ -95,7 +96,7 @@ class Recommender:
                 f"recommend: user rows must be in 0..{self.past.n_users - 1}. Got {int(wrong[0])}; "
                 "give an unknown user `popular`, or `recommend_from_items` with what they touched"
             )
-        wanted = Wanted(k, self._seen_too(allow_seen), allowed, why, evidence)
+        wanted = self._wanted(k, allow_seen, allowed, why, evidence)
         finest = pl.col("level") == pl.col("level").max()
         leaves = profiles.points.filter(finest).sort("user_row", maintain_order=True)
         bounds = np.searchsorted(leaves["user_row"].to_numpy(), np.arange(self.past.n_users + 1))
@@ -174,7 +175,7 @@ class Recommender:
             raise DataError(f"recommend_from_items: one user an item. Got {len(owners)} for {len(rows)} items")
         n_users = int(owners.max(initial=0)) + 1 if n_users is None else n_users
         past = past_of_new(owners, rows, np.asarray(weights, np.float32), n_users=n_users, n_items=self.signals.n_items)
-        wanted = Wanted(k, self._seen_too(allow_seen), allowed, why)
+        wanted = self._wanted(k, allow_seen, allowed, why)
         step = self._step(k)
         batches = [np.arange(s, min(s + step, n_users), dtype=np.int32) for s in range(0, n_users, step)]
         known = evidence_of_new(owners, rows, np.asarray(weights), self.penalties.evidence.crowd, n_users=n_users)
@@ -270,8 +271,12 @@ class Recommender:
         dims = self.fused.shape[1] if self.config.diversity > 0 else 0
         return batch_size(self.signals, max(self.config.n_candidates, k), dims)
 
-    def _seen_too(self, allow_seen: bool | None) -> bool:
-        return self.config.allow_seen if allow_seen is None else allow_seen
+    def _wanted(
+        self, k: int, allow_seen: bool | None, allowed: BoolArray | None, why: bool, evidence: bool = True
+    ) -> Wanted:
+        repeat = self.config.repeat
+        seen_too = repeat != "never" if allow_seen is None else allow_seen
+        return Wanted(k, seen_too, repeat != "predict", allowed, why, evidence)
 
     def _check_items(self, rows: IntArray) -> None:
         wrong = rows[(rows < 0) | (rows >= self.signals.n_items)]

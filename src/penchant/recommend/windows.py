@@ -35,9 +35,10 @@ def past_windows(
     """Cut the log into windows of equal numbers of events, the latest first.
 
     A window holds `window_share` of the events; the earliest starts after at least as much. After `FEW_WINDOWS` none is
-    added once they hold `ENOUGH_USERS` users together. A target is liked in the window, untouched before, and either
-    liked by somebody before the cut or described by a text: the items that a signal could find. Windows with fewer than
-    `min_window_users` such users are left out. At most `max_train_users` of them are drawn.
+    added once they hold `ENOUGH_USERS` users together. A target is liked in the window, untouched before (with
+    `repeat` "predict": not only disliked before), and either liked by somebody before the cut or described by a text:
+    the items that a signal could find. Windows with fewer than `min_window_users` such users are left out. At most
+    `max_train_users` of them are drawn.
 
     Args:
         has_text: (n_items,) items that a text signal can reach.
@@ -58,7 +59,7 @@ def past_windows(
         after = Events(
             events.table.slice(start_row, end_row - start_row), events.user_ids, events.actions, events.clock
         )
-        target = new_likes(before, after, n_items, has_text)
+        target = wanted_likes(before, after, n_items, has_text, repeats=config.repeat == "predict")
         users = np.flatnonzero(np.diff(target.indptr) > 0).astype(np.int32)
         if len(users) > config.max_train_users:
             draw = np.random.default_rng([seed, i])
@@ -69,12 +70,21 @@ def past_windows(
     return out
 
 
-def new_likes(before: Events, after: Events, n_items: int, has_text: BoolArray) -> sp.csr_array:
-    """(n_users, n_items) 0/1: liked after, untouched before, by users with a liked past, of items that can be found."""
+def wanted_likes(
+    before: Events, after: Events, n_items: int, has_text: BoolArray, *, repeats: bool = False
+) -> sp.csr_array:
+    """(n_users, n_items) 0/1: liked after, untouched before, by users with a liked past, of items that can be found.
+
+    Args:
+        repeats: what was liked before counts as well; only what was disliked alone does not.
+    """
     liked = before.matrix(n_items, binary=True)
     known = np.bincount(liked.indices, minlength=n_items) > 0
     target = after.matrix(n_items, binary=True)
-    out = sp.csr_array(target - target.multiply(before.touched(n_items)))
+    closed = before.touched(n_items)
+    if repeats:
+        closed = sp.csr_array(closed - closed.multiply(liked))
+    out = sp.csr_array(target - target.multiply(closed))
     has_past = np.repeat(np.diff(liked.indptr) > 0, np.diff(out.indptr))
     out.data *= has_past & (known | has_text)[out.indices]
     out.eliminate_zeros()

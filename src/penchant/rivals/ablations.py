@@ -52,7 +52,8 @@ def fit(name: str, task: Task) -> Peer:
     ground = lay_ground(task.train, task.items, config, task.quiet) if name == "without_text" else task.ground
     made = train_recommender(task.train, task.items, ground, config, task.quiet)
     k = min(task.config.evaluate.k, task.k)
-    lists = made.lists(task.user_rows, ground.profiles, k=k, longest=task.k, allow_seen=False)
+    repeat = None if task.config.evaluate.repeats == "count" else False
+    lists = made.lists(task.user_rows, ground.profiles, k=k, longest=task.k, allow_seen=repeat)
     settings: dict[str, Any] = {"chosen": made.chosen, "leave_out": config.recommend.leave_out}
     if name == "without_text":
         settings["encode.method"] = config.encode.method

@@ -93,7 +93,9 @@ def run_worker(python: Path, peer: str, train: Events, users: IntArray, settings
 
 
 def check(name: str, config: Config) -> None:
-    """Raises ConfigError where no environment of RecTools is named."""
+    """Raises ConfigError where no environment of RecTools is named, or where lists may repeat, which its can't."""
+    if config.evaluate.repeats == "count":
+        raise ConfigError(f"peer '{name}' lists nothing twice: leave it out, or evaluate.repeats unset")
     find_python()
 
 

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 
 from penchant.config import Config, RunOptions
 from penchant.data import Events, FloatArray, IntArray, Items, Vectors
-from penchant.evaluate.peers import ValidationWindow, validation_window
+from penchant.evaluate.peers import ValidationWindow, left_out, validation_window
 from penchant.pipeline import Ground, lay_ground
 from penchant.protocols import Ranks
 from penchant.scorers import build_scorer, top_lists
@@ -47,8 +47,8 @@ class Task:
 
     @cached_property
     def seen(self) -> sp.csr_array:
-        """(n_users, n_items) 0/1: acted on in train, liked or not; in no list."""
-        return self.train.touched(self.n_items)
+        """(n_users, n_items) 0/1: acted on in train, liked or not; in no list. Empty where repeats count."""
+        return left_out(self.train, self.n_items, self.config.evaluate)
 
     @cached_property
     def window(self) -> ValidationWindow | None:

@@ -8,20 +8,25 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import scipy.sparse as sp
 
+from penchant.artefacts import csr_from_arrays, csr_to_arrays
 from penchant.data import Events, FloatArray, IntArray, Parts
 from penchant.errors import DataError
+from penchant.scorers.tail import Tail, solve_tail
 from penchant.scorers.top import top_neighbours
 
 
 class Ease:
     """Score = past @ B, where B minimises |X - XB|^2 + regularization |B|^2 with a zero diagonal (Steck 2019).
 
-    B is dense. A catalogue with more than `max_items` liked items is cut to the most popular ones (ties: the lower
-    row); `notes` says so, and the others score zero.
+    B is dense on the `max_items` most popular liked items (ties: the lower row), the head. Where there are more, the
+    others with `tail_users` users or more are tied to the head by sparse weights, still in closed form
+    (`penchant.scorers.tail`), and those with fewer score zero; `notes` says so.
 
     Args:
         regularization: L2 weight, in users.
-        max_items: most items in B: 4 * max_items^2 bytes, twice that while solving; time grows with its cube.
+        max_items: items in the head: 4 * max_items^2 bytes, twice that while solving; time grows with its cube.
+        tail_users: least users of an item of the tail; 0 = no tail.
+        n_tail: weights kept an item of the tail.
         n_neighbours: most items a row of `similar` keeps.
     """
 
@@ -35,20 +40,32 @@ class Ease:
         {"regularization": 2000.0},
     )
 
-    def __init__(self, *, regularization: float = 200.0, max_items: int = 10_000, n_neighbours: int = 100) -> None:
+    def __init__(
+        self,
+        *,
+        regularization: float = 200.0,
+        max_items: int = 10_000,
+        tail_users: int = 3,
+        n_tail: int = 50,
+        n_neighbours: int = 100,
+    ) -> None:
         self.regularization = regularization
         self.max_items = max_items
+        self.tail_users = tail_users
+        self.n_tail = n_tail
         self.n_neighbours = n_neighbours
         self.notes: tuple[str, ...] = ()
         self.n_items = 0
         self.kept_rows: IntArray = np.zeros(0, np.int32)
         self.weights: FloatArray = np.zeros((0, 0), np.float32)
+        self.tail_rows: IntArray = np.zeros(0, np.int32)
+        self.tail = Tail(sp.csr_array((0, 0), dtype=np.float32), sp.csr_array((0, 0), dtype=np.float32))
 
     def fit(self, events: Events, n_items: int) -> None:
         """Solve on the liked items; one BLAS thread, so the bytes do not depend on their number."""
         matrix = events.matrix(n_items, binary=True)
         self.n_items = n_items
-        self.kept_rows, self.notes = self._choose(matrix)
+        self._choose(matrix)
         n = len(self.kept_rows)
         if n == 0:
             self.weights = np.zeros((0, 0), np.float32)
@@ -57,6 +74,9 @@ class Ease:
         gram = np.asfortranarray((kept.T @ kept).toarray(), dtype=np.float32)
         gram[np.diag_indices(n)] += np.float32(self.regularization)
         inverse = _invert(gram)
+        if len(self.tail_rows):
+            tail = sp.csr_array(matrix[:, self.tail_rows])
+            self.tail = solve_tail(inverse, kept, tail, self.regularization, self.n_tail)
         inverse /= -np.diag(inverse)[None, :].copy()
         np.fill_diagonal(inverse, 0.0)
         self.weights = np.ascontiguousarray(inverse)
@@ -68,6 +88,10 @@ class Ease:
         if len(self.kept_rows) == self.n_items:
             return known
         out = np.zeros((len(user_rows), self.n_items), np.float32)
+        if len(self.tail_rows):
+            rare = sp.csr_array(history[user_rows], dtype=np.float32)[:, self.tail_rows]
+            known += (rare @ self.tail.to_head).toarray()
+            out[:, self.tail_rows] = (past @ self.tail.to_tail).toarray()
         out[:, self.kept_rows] = known
         return out
 
@@ -90,12 +114,20 @@ class Ease:
                 "settings": {
                     "regularization": self.regularization,
                     "max_items": self.max_items,
+                    "tail_users": self.tail_users,
+                    "n_tail": self.n_tail,
                     "n_neighbours": self.n_neighbours,
                 },
                 "n_items": self.n_items,
                 "notes": list(self.notes),
             },
-            arrays={"kept_rows": self.kept_rows, "weights": self.weights},
+            arrays={
+                "kept_rows": self.kept_rows,
+                "weights": self.weights,
+                "tail_rows": self.tail_rows,
+                **csr_to_arrays(self.tail.to_tail, "to_tail"),
+                **csr_to_arrays(self.tail.to_head, "to_head"),
+            },
         )
 
     @classmethod
@@ -105,16 +137,24 @@ class Ease:
         out.notes = tuple(parts.config["notes"])
         out.kept_rows = parts.arrays["kept_rows"]
         out.weights = parts.arrays["weights"]
+        out.tail_rows = parts.arrays["tail_rows"]
+        out.tail = Tail(*(csr_from_arrays(parts.arrays, name) for name in ("to_tail", "to_head")))
         return out
 
-    def _choose(self, matrix: sp.csr_array) -> tuple[IntArray, tuple[str, ...]]:
+    def _choose(self, matrix: sp.csr_array) -> None:
+        """Which items are head, which tail, and what is said of the others."""
         users = np.bincount(matrix.indices, minlength=matrix.shape[1])
         liked = np.flatnonzero(users > 0)
-        if len(liked) <= self.max_items:
-            return liked.astype(np.int32), ()
-        order = liked[np.argsort(-users[liked], kind="stable")][: self.max_items]
-        note = f"ease: kept the {self.max_items:,} most popular of {len(liked):,} items; the others score zero"
-        return np.sort(order).astype(np.int32), (note,)
+        order = liked[np.argsort(-users[liked], kind="stable")]
+        head, rest = order[: self.max_items], order[self.max_items :]
+        tail = rest[users[rest] >= self.tail_users] if self.tail_users and len(head) else rest[:0]
+        self.kept_rows, self.tail_rows = np.sort(head).astype(np.int32), np.sort(tail).astype(np.int32)
+        self.tail = Tail(*(sp.csr_array((0, 0), dtype=np.float32) for _ in range(2)))
+        self.notes = ()
+        if len(rest):
+            note = f"ease: kept the {len(head):,} most popular of {len(liked):,} items"
+            note += f" in full and tied {len(tail):,} to them" if len(tail) else ""
+            self.notes = (note + ("; the others score zero" if len(tail) < len(rest) else ""),)
 
 
 def _invert(gram: FloatArray) -> FloatArray:

@@ -1,4 +1,4 @@
-"""Popularity of the whole log, of its last 7 days and of its last 30 days: the rows no comparison may leave out."""
+"""Popularity of the whole log, of its last 7, 30 and 90 days: the rows no comparison may leave out."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Popular:
         if self.days is None:
             self.item_score = total.astype(np.float32)
             return
-        recent = self._counts(liked.take(_recent(events, liked, self.days)), n_items)
+        recent = self._counts(liked.take(in_last_days(events, liked, self.days)), n_items)
         self.item_score = (recent + 0.5 * total / max(1.0, float(total.max(initial=0.0)))).astype(np.float32)
 
     def score(self, user_rows: IntArray, history: sp.csr_array) -> FloatArray:
@@ -78,7 +78,19 @@ class Popular30Days(Popular):
     days: ClassVar[float | None] = 30.0
 
 
-def _recent(events: Events, liked: Events, days: float) -> np.ndarray[Any, np.dtype[np.bool_]]:
+class Popular90Days(Popular):
+    """Popularity in the last 90 days of the log."""
+
+    name = "popular_90d"
+    days: ClassVar[float | None] = 90.0
+
+
+def n_days(events: Events) -> float:
+    """How long a log is; one without times counts as a year."""
+    return (events.end - events.start) / DAY_S if events.clock == "time" else YEAR_DAYS
+
+
+def in_last_days(events: Events, liked: Events, days: float) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """(len(liked),) whether an event lies within the last days of the whole log."""
     if events.clock == "time":
         return np.asarray(liked.time > events.end - days * DAY_S)
