@@ -18,6 +18,7 @@ from penchant import represent as represent_methods
 from penchant.artefacts import fingerprint
 from penchant.config import Config, RunOptions
 from penchant.data import Events, InterestTree, Items, ItemSpace, Log, Profiles, Vectors
+from penchant.dot_product import fit_dot_product
 from penchant.encode import check_tuning
 from penchant.errors import ConfigError, DataError
 from penchant.interests.forecast import Forecast
@@ -31,7 +32,8 @@ from penchant.progress import maybe_step
 from penchant.protocols import Encoder, Representation
 from penchant.recommend import Recommender, fit_recommender
 from penchant.recommend import choose as recommend_methods
-from penchant.recommend.signals import check_left_out, signal_names
+from penchant.recommend.networks import START as NETWORK
+from penchant.recommend.signals import OPTIONAL, check_left_out, signal_names
 from penchant.represent import represent
 from penchant.segments import segment_users
 from penchant.segments.algorithms import METHODS as CLUSTERINGS
@@ -161,6 +163,10 @@ def train_recommender(events: Events, items: Items, ground: Ground, config: Conf
             config.recommend,
             seed=config.seed,
             half_lives=(config.interests.half_life_days, config.interests.short_half_life_days),
+            networks={
+                name: partial(fit_dot_product, name, items=items, text=ground.space.text, config=config, run=run)
+                for name in config.recommend.networks
+            },
         )
 
 
@@ -181,9 +187,12 @@ def check_settings(config: Config) -> None:
     missing = CLUSTERINGS[config.segments.method].missing()
     if missing:
         raise ConfigError(f"segments.method '{config.segments.method}': {missing}")
-    left_out = config.recommend.leave_out
-    check_left_out(left_out)
-    recommend_methods.check_method(config.recommend.method, signal_names(has_text=True, leave_out=left_out))
+    for name in config.recommend.networks:
+        represent_methods.check_method(name)
+    left_out, optional = config.recommend.leave_out, (*OPTIONAL, *(NETWORK + n for n in config.recommend.networks))
+    check_left_out(left_out, optional=optional)
+    names = signal_names(has_text=True, optional=optional, leave_out=left_out)
+    recommend_methods.check_method(config.recommend.method, names)
 
 
 def place_text_events(

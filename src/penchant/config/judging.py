@@ -89,6 +89,11 @@ class RecommendConfig(Section):
     leave_out: tuple[str, ...] = Field(
         (), description="signals that neither bring nor rank candidates; slots = those of the user's layers"
     )
+    networks: tuple[str, ...] = Field(
+        (),
+        description="representations, e.g. transformer, whose next items are a signal; each is fitted once a past "
+        "window and once more",
+    )
     n_candidates: int = Field(200, ge=10, description="items a user that the ranker orders")
     repeat: Literal["never", "allow", "predict"] = Field(
         "never",

@@ -24,6 +24,7 @@ KINDS = {
     "user": USER_FEATURES,
     "attributes": ("attributes", "price"),
     "repeats": ("repeat",),
+    "sequence": ("network",),
 }
 COLUMNS = tuple(f"why_{kind}" for kind in KINDS)
 
@@ -39,6 +40,7 @@ _WORDS = {
         "user": "your activity",
         "attributes": "price and attributes",
         "repeats": "your repeats",
+        "sequence": "your latest steps",
         "join": ", ",
     },
     "zh": {
@@ -51,6 +53,7 @@ _WORDS = {
         "user": "您的活跃度",
         "attributes": "价格与属性",
         "repeats": "您的复购",
+        "sequence": "您最近的行为顺序",
         "join": "，",
     },
 }

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
+
 import numpy as np
 import scipy.sparse as sp
 
@@ -14,6 +17,7 @@ from penchant.recommend.candidates import Candidates, describe, pick_candidates
 from penchant.recommend.choose import Choice, check_method, choose
 from penchant.recommend.fit_signals import fit_signals
 from penchant.recommend.ignored import is_impression
+from penchant.recommend.networks import START, Learn, learn, with_vectors
 from penchant.recommend.newcomers import find_newcomers
 from penchant.recommend.past import Past, read_past
 from penchant.recommend.penalties import Trial, fit_penalties
@@ -34,24 +38,36 @@ def fit_recommender(
     *,
     seed: int,
     half_lives: tuple[float, float],
+    networks: Mapping[str, Learn] | None = None,
 ) -> Recommender:
     """Fit all signals on past windows, let the windows choose the method, then fit the signals on the whole log.
 
     Args:
         space: `text` feeds the text signals; `fused` serves diversity, evidence and new items.
         half_lives: long and short, of the users' shares of interests, in days (own events in an "order" log).
+        networks: what fits each of `config.networks`, by name.
 
-    Cost: per window and once more at the end, two EASE solves, one ALS, one item-kNN. Memory: see `batch_size`, and
-    4 * max_train_users * n_candidates * about 60 bytes a window.
+    Cost: per window and once more at the end, two EASE solves, one ALS, one item-kNN, each network. Memory: see
+    `batch_size`, and 4 * max_train_users * n_candidates * about 60 bytes a window.
     """
     n_items = len(items)
     text = space.text.values if space.text is not None and space.text.present.any() else None
     has_text = space.text.present if space.text is not None else np.zeros(n_items, np.bool_)
-    facts = read_facts(items)
-    optional = (*(REPEAT if config.repeat == "predict" else ()), *facts.names)
+    facts, networks = read_facts(items), networks or {}
+    optional = (*(REPEAT if config.repeat == "predict" else ()), *facts.names, *(START + n for n in networks))
     check_left_out(config.leave_out, has_text=text is not None, optional=optional)
     names = signal_names(has_text=text is not None, optional=optional, leave_out=config.leave_out)
     check_method(config.method, names)
+    fit = partial(
+        fit_signals,
+        n_items=n_items,
+        text=text,
+        membership=tree.membership,
+        config=config,
+        half_lives=half_lives,
+        seed=seed,
+        facts=facts,
+    )
     lessons, of_newcomers = [], []
     skips: list[Outcomes] = []
     dislikes: list[Outcomes] = []
@@ -59,8 +75,9 @@ def fit_recommender(
     only_shown = bool(is_impression(events).any())
     fading = (half_lives[0], config.saturation_half_life_days)
     for window in past_windows(events, n_items, has_text, config, seed=seed):
-        signals = fit_signals(window.before, n_items, text, tree.membership, config, half_lives, seed=seed, facts=facts)
-        past = read_past(window.before, n_items).take(window.user_rows)
+        learned = learn(networks, window.before)
+        signals = fit(window.before, networks=learned)
+        past = with_vectors(read_past(window.before, n_items), learned).take(window.user_rows)
         lessons.append(make_lesson(past, sp.csr_array(window.target[window.user_rows]), signals, config))
         new = find_newcomers(window.before, window.after, n_items, has_text, config, seed=seed)
         if new is not None:
@@ -69,12 +86,13 @@ def fit_recommender(
         for told, shown in ((skips, only_shown), (dislikes, False)):
             told.append(outcomes(window.after, known, signals.membership, only_shown=shown, seed=seed))
         latest = latest or (window, known, signals.membership)
-    signals = fit_signals(events, n_items, text, tree.membership, config, half_lives, seed=seed, facts=facts)
+    learned = learn(networks, events)
+    signals = fit(events, networks=learned)
     choice = choose(lessons, signals.names, config, seed=seed)
     for_new = choose(of_newcomers, signals.names, config, seed=seed) if of_newcomers else choice
     trial = None if latest is None else _trial(*latest, lessons[0], choice)
     return Recommender(
-        past=read_past(events, n_items),
+        past=with_vectors(read_past(events, n_items), learned),
         signals=signals,
         ranker=choice.ranker,
         report=choice.report,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import scipy.sparse as sp
 
@@ -9,6 +11,7 @@ from penchant.config import RecommendConfig
 from penchant.data import Events, FloatArray, unit_rows
 from penchant.recommend.attributes import ItemFacts
 from penchant.recommend.leaves import leaf_parts, place_in_leaves
+from penchant.recommend.networks import Network
 from penchant.recommend.past import in_spans, read_past
 from penchant.recommend.repeats import fit_repeats
 from penchant.recommend.signals import (
@@ -43,10 +46,12 @@ def fit_signals(
     *,
     seed: int,
     facts: ItemFacts | None = None,
+    networks: Mapping[str, Network] | None = None,
 ) -> Signals:
     """Fit every signal on `events` alone. Cost: two EASE solves (items cubed, capped), one item-kNN, one ALS.
 
-    What only signals in `config.leave_out` would read of EASE is not solved.
+    Networks come fitted, on the same events (`networks.learn`). What only signals in `config.leave_out` would read of
+    EASE is not solved.
     """
     facts = facts or ItemFacts()
     repeats = fit_repeats(events, n_items, seed=seed) if config.repeat == "predict" else None
@@ -87,6 +92,7 @@ def fit_signals(
         segment_share=share,
         facts=facts,
         repeats=repeats,
+        networks={name: network.items for name, network in (networks or {}).items()},
         text=text,
         membership=placed,
         leaf_recent=leaf_parts(placed, popularity[LEAF_WINDOW]),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Self
 
@@ -10,6 +10,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from penchant.data import DAY_S, BoolArray, Events, FloatArray, IntArray, Parts, own_sessions
+
+VECTORS = "vectors_"  # how saved arrays of `Past.vectors` begin
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class Past:
     age_days (0 for one alone) · in_session: 1 for what the user's last session holds, else 0.
     touched: (n_users, n_items) 0/1: liked or disliked items, the ones a list leaves out.
     activity: (n_users, 3) log number of events, time since the last and since the first one (see `in_spans`).
+    vectors: (n_users, d) of each network that is a signal (see `networks`).
     """
 
     n_items: int
@@ -37,6 +40,7 @@ class Past:
     in_session: FloatArray
     touched: sp.csr_array
     activity: FloatArray
+    vectors: dict[str, FloatArray] = field(default_factory=dict)
 
     @property
     def n_users(self) -> int:
@@ -78,6 +82,7 @@ class Past:
             in_session=self.in_session[at],
             touched=sp.csr_array(self.touched[user_rows]),
             activity=self.activity[user_rows],
+            vectors={name: values[user_rows] for name, values in self.vectors.items()},
         )
 
     def of_items(self, keep: BoolArray) -> Past:
@@ -107,6 +112,7 @@ class Past:
             n_times=self.n_times[kept],
             gap=self.gap[kept],
             in_session=self.in_session[kept],
+            vectors={},
         )
 
     def to_parts(self) -> Parts:
@@ -116,7 +122,12 @@ class Past:
         arrays = {name: getattr(self, name) for name in names}
         return Parts(
             {"n_items": self.n_items},
-            {**arrays, "touched_indptr": t.indptr.astype(np.int32), "touched_indices": t.indices.astype(np.int32)},
+            {
+                **arrays,
+                "touched_indptr": t.indptr.astype(np.int32),
+                "touched_indices": t.indices.astype(np.int32),
+                **{VECTORS + name: values for name, values in self.vectors.items()},
+            },
         )
 
     @classmethod
@@ -124,7 +135,8 @@ class Past:
         a, n_items = dict(parts.arrays), int(parts.config["n_items"])
         indptr, indices = a.pop("touched_indptr"), a.pop("touched_indices")
         touched = sp.csr_array((np.ones(len(indices), np.float32), indices, indptr), shape=(len(indptr) - 1, n_items))
-        return cls(n_items=n_items, touched=touched, **a)
+        vectors = {name.removeprefix(VECTORS): a.pop(name) for name in [n for n in a if n.startswith(VECTORS)]}
+        return cls(n_items=n_items, touched=touched, vectors=vectors, **a)
 
 
 def read_past(events: Events, n_items: int) -> Past:

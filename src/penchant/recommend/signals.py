@@ -19,6 +19,7 @@ from penchant.artefacts import csr_from_arrays, csr_to_arrays
 from penchant.data import FloatArray, Parts, unit_rows
 from penchant.errors import ConfigError, did_you_mean
 from penchant.recommend.attributes import ItemFacts
+from penchant.recommend.networks import START as NETWORK
 from penchant.recommend.past import Past
 from penchant.recommend.repeats import REPEAT, Repeats
 from penchant.scorers import load_scorer
@@ -48,14 +49,19 @@ def signal_names(
     """All signals in their order: those equal for all users first, the text signals last.
 
     Args:
-        optional: those of OPTIONAL that the log and the settings offer.
+        optional: those of OPTIONAL that the log and the settings offer, and the networks.
 
     >>> signal_names(has_text=True, leave_out=("text", "slots"))[-2:]
     ('interest_all', 'text_last5')
     """
     together = ("item_knn", "item_knn_last20", "item_knn_last5", "item_knn_session")
     own = (*EASE, *together, "als", "als_last5", "segment_popular", *INTEREST)
-    offered = (*(name for name in OPTIONAL if name in optional), *(("text", "text_last5") if has_text else ()))
+    networks = (name for name in optional if name.startswith(NETWORK))
+    offered = (
+        *networks,
+        *(name for name in OPTIONAL if name in optional),
+        *(("text", "text_last5") if has_text else ()),
+    )
     every = (*POPULAR_DAYS, *POPULAR_SHARES, TREND, *own, *offered)
     return tuple(name for name in every if name not in leave_out)
 
@@ -66,7 +72,8 @@ def check_left_out(names: Collection[str], *, has_text: bool = True, optional: C
     Raises:
         ConfigError: names the nearest.
     """
-    allowed = (*signal_names(has_text=True), SLOTS)
+    networks = (name for name in optional if name.startswith(NETWORK))
+    allowed = (*signal_names(has_text=True), *networks, SLOTS)
     for name in names:
         if name not in allowed:
             raise ConfigError(f"recommend.leave_out: no signal '{name}'; {did_you_mean(name, allowed)}")
@@ -82,7 +89,8 @@ class Signals:
     those left out still order equal scores and describe items · linear: name -> (n_items, n_items) CSR, score = past @
     matrix (of EASE only what a name reads) · als: factors · segment_centres: (n_segments, f) unit rows
     in the space of the factors · segment_share: (n_segments, n_items) part of its users who liked the item, faded ·
-    facts: price and attributes · repeats: None where lists hold nothing twice · text: (n_items, d) unit rows or None ·
+    facts: price and attributes · repeats: None where lists hold nothing twice · networks:
+    name -> (n_items, d) vectors, see `networks` · text: (n_items, d) unit rows or None ·
     membership:
     (n_items, n_leaves) of `place_in_leaves` · leaf_recent, leaf_all: (n_leaves, n_items) each item's part of its leaf's
     popularity · item_features: (n_items, 4) as ITEM_FEATURES · half_lives: in days, for the signals interest and
@@ -97,6 +105,7 @@ class Signals:
     segment_share: FloatArray
     facts: ItemFacts
     repeats: Repeats | None
+    networks: dict[str, FloatArray]
     text: FloatArray | None
     membership: sp.csr_array
     leaf_recent: sp.csr_array
@@ -112,7 +121,7 @@ class Signals:
 
     @property
     def names(self) -> tuple[str, ...]:
-        optional = (*(REPEAT if self.repeats is not None else ()), *self.facts.names)
+        optional = (*(REPEAT if self.repeats is not None else ()), *self.facts.names, *self.networks)
         return signal_names(has_text=self.text is not None, optional=optional, leave_out=self.left_out)
 
     @property
@@ -149,6 +158,8 @@ class Signals:
                 out[name] = self.als.score(np.arange(past.n_users, dtype=np.int32), past.matrix())
             elif name == "als_last5":
                 out[name] = _alike(decayed["last5"], unit_rows(self.als.item_factors))
+            elif name in self.networks:
+                out[name] = self._network(past, name)
             elif name == "segment_popular":
                 out[name] = self._segments(past)
             elif name in REPEAT:
@@ -193,6 +204,14 @@ class Signals:
             share *= (past.n_liked > 0)[:, None] / np.maximum(share.sum(axis=1, keepdims=True), 1e-9)
             return np.asarray(share @ self.segment_share, np.float32)
 
+    def _network(self, past: Past, name: str) -> FloatArray:
+        from penchant.threads import one_thread
+
+        if name not in past.vectors:
+            return np.zeros((past.n_users, self.n_items), np.float32)
+        with one_thread("blas"):  # equal bytes on any number of threads
+            return np.asarray(past.vectors[name] @ self.networks[name].T, np.float32)
+
     def to_parts(self) -> dict[str, Parts]:
         matrices = {**self.linear, "membership": self.membership, "leaf_recent": self.leaf_recent,
                     "leaf_all": self.leaf_all}  # fmt: skip
@@ -213,8 +232,10 @@ class Signals:
             "half_lives": list(self.half_lives),
             "notes": list(self.notes),
             "optional": list(self.facts.names),
+            "networks": list(self.networks),
             "left_out": list(self.left_out),
         }
+        arrays |= self.networks
         if self.repeats is not None:
             told = self.repeats.to_parts()
             config["repeats"] = told.config
@@ -241,6 +262,7 @@ class Signals:
                 a.get("log_price"), csr_from_arrays(a, "attributes") if "attributes" in c["optional"] else None
             ),
             repeats=repeats,
+            networks={name: a[name] for name in c["networks"]},
             text=a.get("text"),
             membership=csr_from_arrays(a, "membership"),
             leaf_recent=csr_from_arrays(a, "leaf_recent"),
