@@ -112,16 +112,22 @@ def read(path: Path, user_ids: pl.Series, actions: tuple[str, ...]) -> Events:
     return Events(pl.read_parquet(path), user_ids, actions)
 
 
-def make_log(n_events: int, seed: int = 0) -> tuple[Events, InterestTree]:
-    """Users of six interests each, of falling strength, a fifth of noise; popular items; a year."""
+def make_log(
+    n_events: int, seed: int = 0, *, events_per_user: int = 50, n_items: int = N_ITEMS, skew: float = 2.0
+) -> tuple[Events, InterestTree]:
+    """Users of six interests each, of falling strength, a fifth of noise; popular items; a year.
+
+    Args:
+        skew: the r-th item of a leaf is taken in proportion to r ** (1 / skew - 1): 2 is mild, 5 nearly Zipf's law.
+    """
     rng = np.random.default_rng(seed)
-    n_users = n_events // 50
+    n_users = n_events // events_per_user
     user = (n_users * rng.random(n_events) ** 1.5).astype(np.int32)
     own = rng.integers(0, N_LEAVES, (n_users, 6))
     leaf = own[user, np.minimum(rng.geometric(0.35, n_events) - 1, 5)]
     noise = rng.random(n_events) < 0.2
     leaf[noise] = rng.integers(0, N_LEAVES, int(noise.sum()))
-    item = leaf + N_LEAVES * (N_ITEMS // N_LEAVES * rng.random(n_events) ** 2).astype(np.int64)
+    item = leaf + N_LEAVES * (n_items // N_LEAVES * rng.random(n_events) ** skew).astype(np.int64)
     table = pl.DataFrame(
         {
             "user_row": user,
@@ -131,10 +137,10 @@ def make_log(n_events: int, seed: int = 0) -> tuple[Events, InterestTree]:
             "time": np.sort(rng.random(n_events)) * 365 * DAY_S,
         }
     )
-    rows = np.repeat(np.arange(N_ITEMS), 3)
-    columns = (np.arange(N_ITEMS)[:, None] + [0, 1, 7]).ravel() % N_LEAVES
-    shares = np.tile(np.array([0.7, 0.2, 0.1], np.float32), N_ITEMS)
-    membership = sp.csr_array((shares, (rows, columns)), shape=(N_ITEMS, N_LEAVES))
+    rows = np.repeat(np.arange(n_items), 3)
+    columns = (np.arange(n_items)[:, None] + [0, 1, 7]).ravel() % N_LEAVES
+    shares = np.tile(np.array([0.7, 0.2, 0.1], np.float32), n_items)
+    membership = sp.csr_array((shares, (rows, columns)), shape=(n_items, N_LEAVES))
     parents = [*(N_LEAVES + np.arange(N_LEAVES) % N_TOPS).tolist(), *[-1] * N_TOPS]
     nodes = pl.DataFrame(
         {

@@ -14,12 +14,14 @@ from penchant.cli_options import (
     ModelArg,
     Only,
     OutFile,
+    Quiet,
     Where,
     Without,
     choice,
     item_filter,
     read_model,
     write_result,
+    write_result_in_parts,
 )
 from penchant.errors import ConfigError
 
@@ -49,8 +51,11 @@ def recommend(
     why: Annotated[bool, typer.Option("--why", help="what speaks for each item, in shares of its score")] = False,
     out: OutFile = None,
     json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Recommend unseen items, each with the interest and the past events that brought it."""
+    from polars import concat
+
     from penchant import show
     from penchant.io import read_ids
 
@@ -75,10 +80,14 @@ def recommend(
         table = loaded.recommend_from(session, k, language=said, why=why, **filters)
     else:
         asked = [user] if user is not None else read_ids(users) if users is not None else None
-        table = loaded.recommend(
+        parts = loaded.recommend_in_parts(
             asked, k, language=said, why=why, source_domain=source, target_domain=target, **filters
         )
         _warn_of_unknown(loaded, asked, source)
+        if out is not None:
+            write_result_in_parts(parts, out, len(set(asked if asked is not None else loaded.user_ids)), quiet)
+            return
+        table = concat(parts)
     if out is not None:
         write_result(table, out)
     elif json:

@@ -165,3 +165,12 @@ def write_result(table: Any, out: Path) -> None:
 
     write_table(table, out)
     typer.echo(f"{out}: {table.height:,} rows")
+
+
+def write_result_in_parts(parts: Any, out: Path, n_users: int, quiet: bool) -> None:
+    """Write tables of some users each as they come, with a bar of the users done."""
+    from penchant.io import write_parts
+    from penchant.progress import count
+
+    n_rows = write_parts(parts if quiet else count(parts, n_users, "recommending"), out)
+    typer.echo(f"{out}: {n_rows:,} rows")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, TypedDict, Unpack
+from typing import Any, Literal, Unpack
 
 import numpy as np
 import polars as pl
@@ -33,33 +33,13 @@ from penchant.filters import ItemFilter
 from penchant.interests.forecast import Forecast
 from penchant.interests.tree import assign_by_text, tree_from_parts, tree_to_parts
 from penchant.protocols import Encoder, Representation
-from penchant.recommend import Recommender
+from penchant.recommend import Recommender, check_k
 from penchant.represent import representation_from_parts
 from penchant.segments import segments_from_parts, segments_to_parts
+from penchant.tables import ListOptions
 from penchant.user_profile import LazyPoints, UserProfile
 
-_NEEDED = (
-    "items",
-    "users",
-    "space",
-    "representation",
-    "tree",
-    "forecast",
-    "profiles",
-    "segments",
-    "recommender",
-    "facts",
-)
-
-
-class ListOptions(TypedDict, total=False):
-    """Keyword arguments of `Model.recommend`."""
-
-    language: Literal["en", "zh"]
-    only: Sequence[str] | None
-    without: Sequence[str]
-    where: Sequence[str]
-    why: bool
+_NEEDED = "items users space representation tree forecast profiles segments recommender facts".split()
 
 
 @dataclass(frozen=True)
@@ -124,10 +104,29 @@ class Model:
             user_id, item_id, rank (from 1), score, interest_id, layer, reason; users in the order asked. A user who
             is unknown, or likes nothing in the source domain, gets recently popular items, and the reason says so.
         """
-        _check_k(k)
+        options: ListOptions = {"language": language, "only": only, "without": without, "where": where, "why": why}
+        return pl.concat(
+            self.recommend_in_parts(user_ids, k, source_domain=source_domain, target_domain=target_domain, **options)
+        )
+
+    def recommend_in_parts(
+        self,
+        user_ids: Sequence[str] | None = None,
+        k: int = 10,
+        *,
+        source_domain: str | None = None,
+        target_domain: str | None = None,
+        **options: Unpack[ListOptions],
+    ) -> Iterator[pl.DataFrame]:
+        """`recommend` in tables of about 100,000 rows, made one by one: however many users, memory holds one of them.
+
+        `penchant.io.write_parts` writes them to one file. No user is in two parts.
+        """
+        check_k(k)
         asked = _ids(user_ids) if user_ids is not None else self.user_ids.to_list()
-        allowed = ItemFilter(only, without, where, target_domain).allowed(self.items)
-        return tables.recommendations_table(self, asked, k, language, allowed, why, source_domain)
+        allowed = _filter(options, target_domain).allowed(self.items)
+        language, why = options.get("language", "en"), options.get("why", False)
+        return tables.recommendations_in_parts(self, asked, k, language, allowed, why, source_domain)
 
     def recommend_from(self, item_ids: Sequence[str], k: int = 10, **options: Unpack[ListOptions]) -> pl.DataFrame:
         """Recommend to somebody who is not in the log, from the items they touched (oldest first).
@@ -147,14 +146,13 @@ class Model:
         """
         rows = self.item_rows([i for items in sessions.values() for i in _ids(items)])
         owners = np.repeat(np.arange(len(sessions)), [len(items) for items in sessions.values()]).astype(np.int32)
-        asked = ItemFilter(options.get("only"), options.get("without", ()), options.get("where", ()))
         found = self.recommender.recommend_from_items(
             rows,
             np.ones(len(rows), np.float32),
             user_rows=owners,
             n_users=len(sessions),
             k=k,
-            allowed=asked.allowed(self.items),
+            allowed=_filter(options).allowed(self.items),
             why=options.get("why", False),
         )
         ids = pl.Series("user_id", list(sessions), dtype=pl.String)
@@ -187,7 +185,7 @@ class Model:
         where: Sequence[str] = (),
     ) -> pl.DataFrame:
         """Items like each given one: item_id, similar_id, title, rank, score (`penchant.kinds.similar`)."""
-        _check_k(k)
+        check_k(k)
         return kinds.similar_items(self, _ids(item_ids), k, ItemFilter(only, without, where).allowed(self.items))
 
     def recommend_for_segment(
@@ -204,7 +202,7 @@ class Model:
         Returns:
             item_id, title, rank, score, member_share, interest_id, interest.
         """
-        _check_k(k)
+        check_k(k)
         return kinds.segment_list(self, segment, k, ItemFilter(only, without, where).allowed(self.items))
 
     def path(
@@ -222,7 +220,7 @@ class Model:
         Returns:
             user_id, item_id, title, rank, level, needed_for, score, interest_id, layer, reason.
         """
-        _check_k(k)
+        check_k(k)
         allowed = ItemFilter(only, without, where).allowed(self.items)
         return kinds.learning_path(self, str(user_id), k, language, allowed)
 
@@ -232,7 +230,7 @@ class Model:
         Raises:
             NotFoundError: a user is not in the log this model was fitted on.
         """
-        _check_k(k)
+        check_k(k)
         rows = np.array([self._user_row(u) for u in dict.fromkeys(_ids(user_ids))], np.int32)
         return kinds.similar_users(self, rows, k)
 
@@ -244,7 +242,7 @@ class Model:
         Returns:
             interest_id, interest, user_id, layer, probability, rank; leaves by default, `level=1` for the top.
         """
-        _check_k(1 if k is None else k)
+        check_k(1 if k is None else k)
         return kinds.communities(self, level, layer, k)
 
     def audience_for(
@@ -255,7 +253,7 @@ class Model:
         Args:
             k: users listed; None = a tenth of all.
         """
-        _check_k(1 if k is None else k)
+        check_k(1 if k is None else k)
         return kinds.audience_for(self, _ids(item_ids), text, k)
 
     # --- tables ---
@@ -395,6 +393,5 @@ def _ids(ids: Sequence[str]) -> list[str]:
     return [str(i) for i in ids]
 
 
-def _check_k(k: int) -> None:
-    if k < 1:
-        raise ConfigError(f"k: must be at least 1. Got {k} instead")
+def _filter(options: ListOptions, domain: str | None = None) -> ItemFilter:
+    return ItemFilter(options.get("only"), options.get("without", ()), options.get("where", ()), domain)

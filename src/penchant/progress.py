@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
+import polars as pl
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from penchant.config import RunOptions
 
@@ -28,6 +30,20 @@ def step(name: str) -> Iterator[None]:
     with console.status(f"{name} ..."):
         yield
     console.print(f"  {name:<28} {time.perf_counter() - started:6.1f} s", style="dim")
+
+
+def count(parts: Iterable[pl.DataFrame], n_users: int, name: str) -> Iterator[pl.DataFrame]:
+    """The same tables, with a bar on stderr that tells how many users of `user_id` are done.
+
+    >>> [part.height for part in count([pl.DataFrame({"user_id": ["a", "a", "b"]})], 2, "recommending")]
+    [3]
+    """
+    columns = ("  {task.description}", BarColumn(), MofNCompleteColumn(), "users", TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True, highlight=False), transient=True) as bar:
+        task = bar.add_task(name, total=n_users)
+        for part in parts:
+            yield part
+            bar.advance(task, part["user_id"].n_unique())
 
 
 def maybe_say(line: str, run: RunOptions | None) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 import numpy as np
 import polars as pl
@@ -28,6 +28,7 @@ NOTHING_THERE: dict[Language, str] = {
     "en": "recently popular: this user likes nothing of the domain “{domain}” yet",
     "zh": "近期热门：该用户在“{domain}”领域尚无喜欢的物品",
 }
+PART_ROWS = 100_000  # recommendations made and told in words at a time
 RECOMMENDATION_COLUMNS = ("user_id", "item_id", "rank", "score", "interest_id", "layer", "reason")
 
 
@@ -161,7 +162,17 @@ def segment_row(model: Model, segment: str) -> int:
     return int(hits[0])
 
 
-def recommendations_table(
+class ListOptions(TypedDict, total=False):
+    """Keyword arguments of `Model.recommend_from` and its like."""
+
+    language: Language
+    only: Sequence[str] | None
+    without: Sequence[str]
+    where: Sequence[str]
+    why: bool
+
+
+def recommendations_in_parts(
     model: Model,
     user_ids: Sequence[str],
     k: int,
@@ -169,31 +180,43 @@ def recommendations_table(
     allowed: BoolArray | None,
     why: bool,
     source_domain: str | None = None,
-) -> pl.DataFrame:
+) -> Iterator[pl.DataFrame]:
     """Recommend to users in the order asked; recently popular items to those of whom nothing is known.
 
     Args:
         source_domain: the past is read in this domain alone.
+    Returns:
+        The table in parts of about PART_ROWS rows, made one by one; no user is in two of them.
     """
     distinct = list(dict.fromkeys(user_ids))
     if not distinct:
         raise ConfigError("recommend: no user was asked for; give user ids, or none at all for every user")
     rows = model.user_rows(distinct)
-    source = domain_items(model.items, source_domain) if source_domain is not None else None
     known = rows >= 0
-    read = known if source is None else known & (n_liked_of(model, source)[rows] > 0)
-    frames = []
-    if read.any():
-        found = model.recommender.recommend(rows[read], model.profiles, k=k, allowed=allowed, source=source, why=why)
-        frames.append(recommendation_rows(model, found, model.user_ids, language))
+    read = known
+    if source_domain is not None:
+        source = domain_items(model.items, source_domain)
+        read = known & (n_liked_of(model, source)[rows] > 0)
+    else:
+        source = None
     silent = NOTHING_THERE[language].format(domain=source_domain)
-    for told, reason in ((known & ~read, silent), (~known, UNKNOWN_USER[language])):
-        others = [distinct[i] for i in np.flatnonzero(told)]
-        if others:
-            frames.append(_popular_rows(model, others, k, reason, allowed, why))
-    out = pl.concat(frames)
-    order = pl.DataFrame({"user_id": distinct, "order": np.arange(len(distinct))})
-    return out.join(order, on="user_id", maintain_order="left").sort("order", "rank").drop("order")
+
+    def part(ids: list[str], at: slice) -> pl.DataFrame:
+        frames = []
+        if read[at].any():
+            found = model.recommender.recommend(
+                rows[at][read[at]], model.profiles, k=k, allowed=allowed, source=source, why=why
+            )
+            frames.append(recommendation_rows(model, found, model.user_ids, language))
+        for told, reason in ((known & ~read, silent), (~known, UNKNOWN_USER[language])):
+            others = [ids[i] for i in np.flatnonzero(told[at])]
+            if others:
+                frames.append(_popular_rows(model, others, k, reason, allowed, why))
+        order = pl.DataFrame({"user_id": ids, "order": np.arange(len(ids))})
+        return pl.concat(frames).join(order, on="user_id", maintain_order="left").sort("order", "rank").drop("order")
+
+    step = max(1, PART_ROWS // k)
+    return (part(distinct[s : s + step], slice(s, s + step)) for s in range(0, len(distinct), step))
 
 
 def n_liked_of(model: Model, items: BoolArray) -> FloatArray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,12 @@ class Profiles:
 
     points: pl.DataFrame
     at: float
+
+    @cached_property
+    def leaves(self) -> pl.DataFrame:
+        """The points of the finest level there is, by user_row."""
+        finest = pl.col("level") == pl.col("level").max()
+        return self.points.filter(finest).sort("user_row", maintain_order=True)
 
     def of_level(self, level: int) -> pl.DataFrame:
         return self.points.filter(pl.col("level") == level)

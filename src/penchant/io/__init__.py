@@ -3,6 +3,6 @@
 from penchant.io.describe import describe_log
 from penchant.io.read import read_log
 from penchant.io.users import read_ids
-from penchant.io.write import check_target, make_folder, write_table
+from penchant.io.write import check_target, make_folder, write_parts, write_table
 
-__all__ = ["check_target", "describe_log", "make_folder", "read_ids", "read_log", "write_table"]
+__all__ = ["check_target", "describe_log", "make_folder", "read_ids", "read_log", "write_parts", "write_table"]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 
 import polars as pl
+from pyarrow.parquet import ParquetWriter
 
 from penchant.artefacts import file_beside
 from penchant.errors import OutputError
@@ -22,15 +25,36 @@ def write_table(frame: pl.DataFrame, path: str | Path) -> None:
     Raises:
         OutputError: another ending, a folder, no such folder, no permission, a full disk.
     """
+    write_parts([frame], path)
+
+
+def write_parts(frames: Iterable[pl.DataFrame], path: str | Path) -> int:
+    """Write a table that comes in parts, each when it comes: memory holds one of them. As `write_table` otherwise.
+
+    An error, also one of whoever makes the parts, leaves what was there before.
+
+    Args:
+        frames: one or more tables of the same columns.
+    Returns:
+        Rows written.
+    """
     target = Path(path)
     check_target(target)
-    with file_beside(target) as beside:
-        if target.suffix.lower() == ".parquet":
-            frame.write_parquet(beside)
-        elif target.suffix.lower() == ".csv":
-            _flat(frame).write_csv(beside)
-        else:
-            frame.write_ndjson(beside)
+    n_rows = 0
+    with file_beside(target) as beside, beside.open("wb") as file, ExitStack() as stack:
+        parquet = None
+        for i, frame in enumerate(frames):
+            n_rows += frame.height
+            if target.suffix.lower() == ".csv":
+                _flat(frame).write_csv(file, include_header=i == 0)
+            elif target.suffix.lower() == ".jsonl":
+                frame.write_ndjson(file)
+            else:
+                table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+                if parquet is None:
+                    parquet = stack.enter_context(ParquetWriter(file, table.schema, compression="zstd"))
+                parquet.write_table(table)
+    return n_rows
 
 
 def make_folder(path: str | Path) -> None:

@@ -20,7 +20,7 @@ from scipy.sparse.csgraph import connected_components
 from penchant.data import BoolArray, FloatArray, IntArray, Items
 from penchant.errors import DataError
 from penchant.io.ids import id_texts
-from penchant.tables import Language, gather, recommendations_table
+from penchant.tables import Language, gather, recommendations_in_parts
 
 if TYPE_CHECKING:
     from penchant.model import Model
@@ -52,7 +52,7 @@ def learning_path(model: Model, user_id: str, k: int, language: Language, allowe
             "items: a path needs a column 'requires' (ids of the items to take before, with '|' between them) or "
             "'level' (a number); this model's catalogue has neither: add one and fit the model again"
         )
-    found = recommendations_table(model, [user_id], max(POOL, 5 * k), language, allowed, why=False)
+    found = pl.concat(recommendations_in_parts(model, [user_id], max(POOL, 5 * k), language, allowed, why=False))
     goals = model.item_rows(found["item_id"].to_list())
     before = missing_before(needs, goals, _taken(model, user_id)) if needs is not None else None
     chosen = choose_steps(goals, before, needs, k, allowed)

@@ -5,6 +5,6 @@ Read `fit.py` for the order of things. `explain` puts a list into words.
 
 from penchant.recommend.explain import explain
 from penchant.recommend.fit import fit_recommender
-from penchant.recommend.recommender import Recommender
+from penchant.recommend.recommender import Recommender, check_k
 
-__all__ = ["Recommender", "explain", "fit_recommender"]
+__all__ = ["Recommender", "check_k", "explain", "fit_recommender"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 import scipy.sparse as sp
 
@@ -14,6 +13,7 @@ from penchant.recommend.aversion import Evidence
 from penchant.recommend.contributions import COLUMNS
 from penchant.recommend.past import Past
 from penchant.recommend.signals import Signals
+from penchant.scorers import top_items
 
 BATCH_BYTES = 256_000_000  # arrays of one batch of users
 
@@ -47,18 +47,24 @@ class Batch:
     in_log: bool
 
 
-def batch_size(signals: Signals, n_candidates: int, dims: int = 0) -> int:
-    """Users scored at once, so that dense scores, features of candidates (and their vectors) stay in BATCH_BYTES."""
+def batch_size(signals: Signals, n_candidates: int, dims: int = 0, threads: int = 1) -> int:
+    """Users scored at once, so that dense scores, features of candidates (and their vectors) stay in BATCH_BYTES.
+
+    Args:
+        threads: batches at once; they share BATCH_BYTES.
+    """
     n = len(signals.names)
     floats = signals.n_items * (n + 6) + min(n_candidates, signals.n_items) * (6 * n + dims)
-    return max(1, BATCH_BYTES // (4 * max(1, floats)))
+    return max(1, BATCH_BYTES // (4 * max(1, floats) * threads))
 
 
-def points_of(leaves: pl.DataFrame, bounds: npt.NDArray[np.int64], batch: IntArray) -> pl.DataFrame:
-    """Leaf points of a batch of users; user_row becomes the place in the batch."""
-    size = (bounds[1:] - bounds[:-1])[batch]
+def points_of(leaves: pl.DataFrame, batch: IntArray) -> pl.DataFrame:
+    """Leaf points (sorted by user_row) of a batch of users; user_row becomes the place in the batch."""
+    owner = leaves["user_row"].to_numpy()
+    first = np.searchsorted(owner, batch)
+    size = np.searchsorted(owner, batch, side="right") - first
     place = np.repeat(np.arange(len(batch)), size)
-    at = np.repeat(bounds[batch], size) + np.arange(int(size.sum())) - np.repeat(np.cumsum(size) - size, size)
+    at = np.repeat(first, size) + np.arange(int(size.sum())) - np.repeat(np.cumsum(size) - size, size)
     found: pl.DataFrame = leaves[at]
     return found.select(pl.Series("user_row", place, dtype=pl.Int32), "interest_row", "probability", "layer")
 
@@ -83,12 +89,11 @@ def closed_items(past: Past, wanted: Wanted) -> sp.csr_array:
 
 
 def only_top(values: FloatArray, n: int) -> FloatArray:
-    """Zero all but the n highest of each row."""
-    if n >= values.shape[1]:
-        return values
-    top = np.argpartition(-values, n - 1, axis=1)[:, :n]
+    """Zero all but the n highest of each row, of those above zero (ties: the lower column)."""
+    top = top_items(values, n, above=0.0)
+    row, place = np.nonzero(top >= 0)
     out = np.zeros_like(values)
-    np.put_along_axis(out, top, np.take_along_axis(values, top, axis=1), axis=1)
+    out[row, top[row, place]] = values[row, top[row, place]]
     return out
 
 

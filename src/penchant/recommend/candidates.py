@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 
 from penchant.data import BoolArray, FloatArray, IntArray
 from penchant.recommend.past import Past
 from penchant.recommend.signals import ITEM_FEATURES, Signals
+from penchant.scorers import top_items
 
 USER_FEATURES = ("user_events", "user_idle", "user_tenure")
 
@@ -60,27 +60,34 @@ def pick_candidates(scores: Mapping[str, FloatArray], blocked: sp.csr_array, n: 
     first = next(iter(scores.values()))
     n_users, n_items = first.shape
     width = min(n, n_items)
-    closed = np.zeros((n_users, n_items), np.bool_)
-    closed[np.repeat(np.arange(n_users), np.diff(blocked.indptr)), blocked.indices] = True
     best = np.full((n_users, n_items), np.inf, np.float32)
     total = np.zeros((n_users, n_items), np.float32)
     rank = np.arange(1, width + 1, dtype=np.float32)
+    row = np.arange(n_users)[:, None] * n_items
     for values in scores.values():
         if values.strides[0] == 0:
-            same = np.argsort(-values[0], kind="stable")[:width]
-            same = same[values[0, same] > 0]
+            same = top_items(values[:1], width, above=0.0)[0]
+            same = same[same >= 0]
             best[:, same] = np.minimum(best[:, same], rank[: len(same)])
             total[:, same] += 1.0 / (10.0 + rank[: len(same)])
             continue
-        open_values = np.where(closed, -np.inf, values)
-        top = _top(open_values, width)
-        r = np.where(np.take_along_axis(open_values, top, axis=1) > 0, rank, np.inf).astype(np.float32)
-        np.put_along_axis(best, top, np.minimum(np.take_along_axis(best, top, axis=1), r), axis=1)
-        np.put_along_axis(total, top, np.take_along_axis(total, top, axis=1) + 1.0 / (10.0 + r), axis=1)
-    best[closed] = np.inf
-    key = best - total / (1.0 + total)  # the sum orders items of one best rank: it stays below one rank
-    rows = np.sort(np.argpartition(key, width - 1, axis=1)[:, :width], axis=1) if width else np.zeros((n_users, 0), int)
-    return rows.astype(np.int32), np.isfinite(np.take_along_axis(best, rows, axis=1))
+        top = top_items(values, width, blocked, above=0.0)
+        real = top >= 0
+        at = (row + top)[real]
+        own_rank = np.broadcast_to(rank, top.shape)[real]
+        best.reshape(-1)[at] = np.minimum(best.reshape(-1)[at], own_rank)
+        total.reshape(-1)[at] += 1.0 / (10.0 + own_rank)
+    # the sum orders items of one best rank: it stays below one rank
+    np.divide(total, total + 1.0, out=total)
+    np.subtract(total, best, out=total)
+    closed = np.repeat(np.arange(n_users) * n_items, np.diff(blocked.indptr)) + blocked.indices
+    total.reshape(-1)[closed] = -np.inf
+    rows = top_items(total, width)
+    short = (rows < 0).any(axis=1)
+    if short.any():  # filled with items that are not valid
+        rows[short] = np.argsort(-total[short], axis=1, kind="stable")[:, :width]
+    rows = np.sort(rows, axis=1)
+    return rows, np.isfinite(np.take_along_axis(total, rows, axis=1))
 
 
 def describe(
@@ -126,15 +133,7 @@ def ranks(values: FloatArray) -> FloatArray:
     >>> ranks(np.array([[1.0, 5.0, 5.0]])).tolist()
     [[2.0, 0.0, 1.0]]
     """
-    order = np.argsort(-values, axis=1, kind="stable")
+    order = top_items(np.maximum(values, np.finfo(np.float32).min), values.shape[1])  # -inf enters no list
     out = np.empty(values.shape, np.float32)
     np.put_along_axis(out, order, np.arange(values.shape[1], dtype=np.float32)[None, :], axis=1)
     return out
-
-
-def _top(values: FloatArray, width: int) -> npt.NDArray[np.int64]:
-    if width >= values.shape[1]:
-        return np.argsort(-values, axis=1, kind="stable")
-    top = np.argpartition(-values, width - 1, axis=1)[:, :width]
-    order = np.lexsort((top, -np.take_along_axis(values, top, axis=1)), axis=1)
-    return np.take_along_axis(top, order, axis=1)

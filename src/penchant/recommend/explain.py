@@ -84,30 +84,43 @@ def _reason(
     return str(words["new"].format(name=names[interest]) if interest >= 0 else words["alike"])
 
 
-def find_evidence(
-    past: Past, list_of: npt.NDArray[Any], item_rows: IntArray, vectors: FloatArray, n: int
-) -> list[list[int]]:
+def find_evidence(past: Past, list_of: npt.NDArray[Any], item_rows: IntArray, vectors: FloatArray, n: int) -> pl.Series:
     """Past items nearest to each recommended item in the fused space, nearest first.
 
     Args:
         list_of: (m,) row of `past` each item was recommended to. item_rows: (m,) recommended items.
         vectors: (n_items, d) unit rows. n: at most this many.
     Returns:
-        (m,) lists of item rows; only cosines of at least MIN_COSINE. Cost: m x MAX_PAST dot products.
+        (m,) list[i32] of item rows; only cosines of at least MIN_COSINE. Cost: m x MAX_PAST dot products.
     """
     keep = _most_recent(past)
     owner = np.repeat(np.arange(past.n_users), np.diff(past.indptr))[keep]
     recent = past.indices[keep]
     start = np.searchsorted(owner, np.arange(past.n_users + 1))
     size = (start[1:] - start[:-1])[list_of]
-    out: list[list[int]] = []
     bounds = np.r_[0, np.cumsum(size)]
+    found: list[IntArray] = []
+    count = np.zeros(len(list_of), np.int64)
     begin = 0
     while begin < len(list_of):
         end = max(begin + 1, int(np.searchsorted(bounds, bounds[begin] + PAIRS, side="right")) - 1)
-        out += _nearest(list_of[begin:end], item_rows[begin:end], start, size[begin:end], recent, vectors, n)
+        row, near = _nearest(list_of[begin:end], item_rows[begin:end], start, size[begin:end], recent, vectors, n)
+        count[begin:end] = np.bincount(row, minlength=end - begin)
+        found.append(near)
         begin = end
-    return out
+    return list_series(np.concatenate([np.zeros(0, np.int32), *found]), count)
+
+
+def list_series(values: IntArray, sizes: npt.NDArray[np.int64]) -> pl.Series:
+    """Lists of i32 of the given sizes, one after the other.
+
+    >>> list_series(np.array([5, 6, 7], np.int32), np.array([2, 0, 1])).to_list()
+    [[5, 6], [], [7]]
+    """
+    import pyarrow as pa
+
+    lists = pa.LargeListArray.from_arrays(np.r_[0, np.cumsum(sizes)].astype(np.int64), values.astype(np.int32))
+    return pl.Series(lists, dtype=pl.List(pl.Int32))
 
 
 def _nearest(
@@ -118,7 +131,8 @@ def _nearest(
     recent: IntArray,
     vectors: FloatArray,
     n: int,
-) -> list[list[int]]:
+) -> tuple[IntArray, IntArray]:
+    """Rows of `list_of`, rising, and the past items that are near to them."""
     first = np.repeat(np.cumsum(size) - size, size)
     entry = np.repeat(start[list_of], size) + np.arange(int(size.sum())) - first
     row = np.repeat(np.arange(len(list_of)), size)
@@ -130,9 +144,7 @@ def _nearest(
     order = np.lexsort((past_item, -cosine, row))
     row, past_item = row[order], past_item[order]
     place = np.arange(len(row)) - np.searchsorted(row, row)
-    row, past_item = row[place < n], past_item[place < n]
-    parts = np.split(past_item, np.searchsorted(row, np.arange(1, len(list_of))))
-    return [p.tolist() for p in parts]
+    return row[place < n], past_item[place < n]
 
 
 def _most_recent(past: Past) -> npt.NDArray[np.bool_]:

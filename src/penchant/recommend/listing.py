@@ -16,7 +16,7 @@ from penchant.recommend.batch import Batch, Wanted, closed_items, only_top
 from penchant.recommend.candidates import Candidates, describe, pick_candidates
 from penchant.recommend.contributions import COLUMNS, contributions
 from penchant.recommend.diversify import diversify
-from penchant.recommend.explain import attribute, find_evidence
+from penchant.recommend.explain import attribute, find_evidence, list_series
 from penchant.recommend.penalties import Penalties
 from penchant.recommend.places import Places, by_rank, with_new_items
 from penchant.recommend.rank import Ranker, Single
@@ -65,7 +65,7 @@ class ListMaker:
             places.score[row, place],
             np.array((*self.signals.names, EXPLORATION), dtype=object)[source],
             batch.points,
-            find_evidence(past, row, items, self.fused, N_EVIDENCE) if wanted.evidence else [[]] * len(row),
+            find_evidence(past, row, items, self.fused, N_EVIDENCE) if wanted.evidence else none_each(len(row)),
         )
         if self.config.slots is not None:
             table = tell_new(table, places.leaf[row, place])
@@ -133,7 +133,7 @@ def table_of(
     score: FloatArray,
     source: npt.NDArray[Any],
     points: pl.DataFrame | None,
-    evidence: list[list[int]],
+    evidence: pl.Series,
 ) -> pl.DataFrame:
     leaf, layer = attribute(user_rows, items, membership, points)
     return pl.DataFrame(
@@ -145,9 +145,14 @@ def table_of(
             "interest_row": pl.Series(leaf, dtype=pl.Int32),
             "layer": pl.Series(layer, dtype=pl.Int8),
             "source": pl.Series(source.tolist(), dtype=pl.String),
-            "evidence": pl.Series(evidence, dtype=pl.List(pl.Int32)),
+            "evidence": evidence,
         }
     )
+
+
+def none_each(n: int) -> pl.Series:
+    """(n,) empty lists of evidence."""
+    return list_series(np.zeros(0, np.int32), np.zeros(n, np.int64))
 
 
 def _scores(ranker: Ranker, scores: dict[str, FloatArray], found: Candidates) -> FloatArray:

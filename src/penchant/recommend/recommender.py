@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
@@ -17,13 +18,14 @@ from penchant.errors import ConfigError, DataError
 from penchant.recommend.aversion import evidence_of_new
 from penchant.recommend.batch import Batch, Wanted, batch_size, empty_lists, points_of
 from penchant.recommend.cold import similar_items
-from penchant.recommend.listing import ListMaker, table_of
+from penchant.recommend.listing import ListMaker, none_each, table_of
 from penchant.recommend.past import Past, past_of_new
 from penchant.recommend.penalties import Penalties
 from penchant.recommend.rank import Ranker, ranker_from_parts
 from penchant.recommend.signals import Signals
 from penchant.recommend.transitions import Transitions
 from penchant.scorers import top_items
+from penchant.threads import in_batches, n_threads
 
 POPULAR_FOR_ALL = "popular_30d"  # what somebody unknown gets; ties follow all-time popularity
 
@@ -88,7 +90,7 @@ class Recommender:
         Raises:
             ConfigError: k is below 1. DataError: a row is no user of this log; names the first.
         """
-        _check_k(k)
+        check_k(k)
         rows = np.asarray(user_rows, np.int32)
         wrong = rows[(rows < 0) | (rows >= self.past.n_users)]
         if len(wrong):
@@ -97,21 +99,18 @@ class Recommender:
                 "give an unknown user `popular`, or `recommend_from_items` with what they touched"
             )
         wanted = self._wanted(k, allow_seen, allowed, why, evidence)
-        finest = pl.col("level") == pl.col("level").max()
-        leaves = profiles.points.filter(finest).sort("user_row", maintain_order=True)
-        bounds = np.searchsorted(leaves["user_row"].to_numpy(), np.arange(self.past.n_users + 1))
-        step = self._step(k)
-        frames = []
-        for start in range(0, len(rows), step):
-            batch = rows[start : start + step]
+        leaves = profiles.leaves
+
+        def make(batch: IntArray) -> pl.DataFrame:
             past = self.past.take(batch)
             known = self.penalties.evidence.take(batch) if self.penalties.active else None
             if source is None:
-                one = Batch(batch, past, points_of(leaves, bounds, batch), known, in_log=True)
+                one = Batch(batch, past, points_of(leaves, batch), known, in_log=True)
             else:
                 one = Batch(batch, past.of_items(source), None, known, in_log=False)
-            frames.append(self._maker.make(one, wanted, self.ranker))
-        return Recommendations(pl.concat([empty_lists(why), *frames]))
+            return self._maker.make(one, wanted, self.ranker)
+
+        return Recommendations(pl.concat([empty_lists(why), *self._in_batches(make, rows, k)]))
 
     def lists(
         self,
@@ -165,7 +164,7 @@ class Recommender:
         Returns:
             A list each; layer is -1 (nobody forecast anything for them).
         """
-        _check_k(k)
+        check_k(k)
         rows = np.asarray(item_rows, np.int32)
         self._check_items(rows)
         owners = np.zeros(len(rows), np.int32) if user_rows is None else np.asarray(user_rows, np.int32)
@@ -176,16 +175,14 @@ class Recommender:
         n_users = int(owners.max(initial=0)) + 1 if n_users is None else n_users
         past = past_of_new(owners, rows, np.asarray(weights, np.float32), n_users=n_users, n_items=self.signals.n_items)
         wanted = self._wanted(k, allow_seen, allowed, why)
-        step = self._step(k)
-        batches = [np.arange(s, min(s + step, n_users), dtype=np.int32) for s in range(0, n_users, step)]
         known = evidence_of_new(owners, rows, np.asarray(weights), self.penalties.evidence.crowd, n_users=n_users)
-        frames = [
-            self._maker.make(
-                Batch(batch, past.take(batch), None, known.take(batch), in_log=False), wanted, self.newcomer_ranker
-            )
-            for batch in batches
-        ]
-        return Recommendations(pl.concat([empty_lists(why), *frames]))
+
+        def make(batch: IntArray) -> pl.DataFrame:
+            one = Batch(batch, past.take(batch), None, known.take(batch), in_log=False)
+            return self._maker.make(one, wanted, self.newcomer_ranker)
+
+        everybody = np.arange(n_users, dtype=np.int32)
+        return Recommendations(pl.concat([empty_lists(why), *self._in_batches(make, everybody, k)]))
 
     def skip_probability(self, user_rows: IntArray, item_rows: IntArray) -> FloatArray:
         """(n, c) predicted chance that each of n users passes over each of their c items, if shown it.
@@ -201,14 +198,14 @@ class Recommender:
         Returns:
             item_row i32, similar_row i32, rank i32 (from 1), score f32.
         """
-        _check_k(k)
+        check_k(k)
         rows = np.asarray(item_rows, np.int32)
         self._check_items(rows)
         return similar_items(rows, self.signals.linear["item_knn"], self.fused, k, allowed=allowed)
 
     def popular(self, k: int = 10, *, allowed: BoolArray | None = None) -> Recommendations:
         """The items most users liked in the log's last 30 days: for somebody of whom nothing is known (user_row 0)."""
-        _check_k(k)
+        check_k(k)
         values = self.signals.popular(POPULAR_FOR_ALL)[None, :]
         open_ = values > 0 if allowed is None else (values > 0) & allowed
         top = top_items(np.where(open_, values, -np.inf).astype(np.float32), k)
@@ -222,7 +219,7 @@ class Recommender:
                 values[0, top],
                 np.array([POPULAR_FOR_ALL] * len(top), dtype=object),
                 None,
-                [[] for _ in top],
+                none_each(len(top)),
             )
         )
 
@@ -266,10 +263,13 @@ class Recommender:
     def _maker(self) -> ListMaker:
         return ListMaker(self.signals, self.fused, self.membership, self.transitions, self.penalties, self.config)
 
-    def _step(self, k: int) -> int:
-        """Users of one batch."""
+    def _in_batches(self, make: Callable[[IntArray], pl.DataFrame], rows: IntArray, k: int) -> Iterator[pl.DataFrame]:
+        """What `make` makes of some users at a time, on all cores."""
         dims = self.fused.shape[1] if self.config.diversity > 0 else 0
-        return batch_size(self.signals, max(self.config.n_candidates, k), dims)
+        n_candidates = max(self.config.n_candidates, k)
+        threads = n_threads() if len(rows) > batch_size(self.signals, n_candidates, dims) // 2 else 1
+        step = batch_size(self.signals, n_candidates, dims, threads)
+        return in_batches(make, (rows[s : s + step] for s in range(0, len(rows), step)), threads)
 
     def _wanted(
         self, k: int, allow_seen: bool | None, allowed: BoolArray | None, why: bool, evidence: bool = True
@@ -284,6 +284,9 @@ class Recommender:
             raise DataError(f"item rows must be in 0..{self.signals.n_items - 1}. Got {int(wrong[0])}")
 
 
-def _check_k(k: int) -> None:
+def check_k(k: int) -> None:
+    """Raises:
+    ConfigError: a list would hold nothing.
+    """
     if k < 1:
         raise ConfigError(f"k: must be at least 1. Got {k} instead")

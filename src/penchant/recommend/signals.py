@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -128,6 +129,10 @@ class Signals:
     def n_shared(self) -> int:
         return sum(name in self.popular_names for name in self.names)
 
+    @cached_property
+    def _unit_factors(self) -> FloatArray:
+        return unit_rows(self.als.item_factors)
+
     def popular(self, name: str) -> FloatArray:
         """(n_items,) one of `popular_names`, also where it is left out as a signal."""
         return np.asarray(self.popularity[self.popular_names.index(name)])
@@ -157,7 +162,7 @@ class Signals:
             elif name == "als":
                 out[name] = self.als.score(np.arange(past.n_users, dtype=np.int32), past.matrix())
             elif name == "als_last5":
-                out[name] = _alike(decayed["last5"], unit_rows(self.als.item_factors))
+                out[name] = _alike(decayed["last5"], self._unit_factors)
             elif name in self.networks:
                 out[name] = self._network(past, name)
             elif name == "segment_popular":
@@ -187,6 +192,8 @@ class Signals:
     def by_leaf(self, leaf_weight: FloatArray, *, recent: bool = True) -> FloatArray:
         """(n, n_items) score of items from weights on leaves (n, n_leaves): weight x the item's part of its leaf."""
         parts = self.leaf_recent if recent else self.leaf_all
+        if np.count_nonzero(leaf_weight) < leaf_weight.size / 16:  # the same sums, quicker where leaves are few
+            return np.asarray((sp.csr_array(leaf_weight) @ parts).toarray(), np.float32)
         return np.ascontiguousarray((parts.T @ leaf_weight.T).T, np.float32)
 
     def _interest(self, past: Past, name: str) -> FloatArray:

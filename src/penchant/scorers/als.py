@@ -80,12 +80,13 @@ class Als:
         """(len(user_rows), n_factors) float32, the least-squares answer to the given past."""
         from penchant.threads import one_thread
 
-        if not self.item_factors.any():
-            return np.zeros((len(user_rows), self.item_factors.shape[1]), np.float32)
         with one_thread("blas"):
             if self._solver is None or self._solver.item_factors is not self.item_factors:
-                self._solver = self._new_solver()
-                self._solver.item_factors = self.item_factors
+                if not self.item_factors.any():
+                    return np.zeros((len(user_rows), self.item_factors.shape[1]), np.float32)
+                solver = self._new_solver()
+                solver.item_factors = self.item_factors
+                self._solver = solver  # whole: several threads may score at once
             past = sp.csr_matrix(history[user_rows], dtype=np.float32)
             return np.asarray(self._solver.recalculate_user(np.arange(len(user_rows)), past), np.float32)
 

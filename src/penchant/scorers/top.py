@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,19 +10,24 @@ import scipy.sparse as sp
 
 from penchant.data import FloatArray, IntArray
 from penchant.protocols import Ranks
+from penchant.threads import in_batches
 
-BATCH_BYTES = 32_000_000  # scores of one batch of users; their 64-bit keys take up to ten times as much beside them
+BATCH_BYTES = 32_000_000  # scores of one batch of users
+CHUNK_BYTES = 8_000_000  # of them, what is ranked at once: it should fit a cache
+BLOCK = 16  # scores that one maximum stands for
 
 
-def top_items(scores: FloatArray, k: int, seen: sp.csr_array | None = None) -> IntArray:
+def top_items(scores: FloatArray, k: int, seen: sp.csr_array | None = None, *, above: float = -np.inf) -> IntArray:
     """Rank the items of each row by score, high first; equal scores by item row (a stable sort).
 
-    Each (score, row) pair becomes one distinct 64-bit key, so a partition gives the list that a full stable sort would,
-    in linear time.
+    The k-th highest of the maxima of blocks of items is a bar that the k best all reach and few others do: what
+    reaches it becomes distinct 64-bit keys of (score, row), and these are sorted. Rows in which many are equal at the
+    bar are sorted as a whole. Linear time; memory: CHUNK_BYTES and its keys, beside `scores`.
 
     Args:
         scores: (n, n_items) float32. NaN and -inf never enter a list.
         seen: (n, n_items) sparse; stored entries are left out.
+        above: scores that are not higher are left out.
     Returns:
         (n, k) int32 item rows; -1 where fewer than k items are left.
 
@@ -31,16 +35,19 @@ def top_items(scores: FloatArray, k: int, seen: sp.csr_array | None = None) -> I
     [[1, 2, 0, -1]]
     """
     n, n_items = scores.shape
-    key = _keys(scores)
-    if seen is not None:
-        rows = np.repeat(np.arange(n), np.diff(seen.indptr))
-        key[rows, seen.indices] = _NEVER
-    width = min(k, n_items)
-    if width < n_items:
-        key = np.partition(key, width - 1, axis=1)[:, :width] if width else key[:, :0]
-    key = np.sort(key, axis=1)
     out = np.full((n, k), -1, np.int32)
-    out[:, :width] = np.where(key == _NEVER, -1, key & 0xFFFFFFFF)
+    width = min(k, n_items)
+    n_blocks = -(-n_items // BLOCK)
+    step = max(1, CHUNK_BYTES // (4 * BLOCK * max(1, n_blocks)))
+    for start in range(0, n if width else 0, step):
+        size = min(step, n - start)
+        part = np.empty((size, n_blocks * BLOCK), np.float32)
+        part[:, :n_items] = scores[start : start + size]
+        part[:, n_items:] = -np.inf
+        if seen is not None:
+            bounds = seen.indptr[start : start + size + 1]
+            part[np.repeat(np.arange(size), np.diff(bounds)), seen.indices[bounds[0] : bounds[-1]]] = -np.inf
+        out[start : start + size, :width] = _best(part, width, np.float32(above))
     return out
 
 
@@ -52,24 +59,30 @@ def top_lists(
     *,
     seen: sp.csr_array | None = None,
     on_batch: Callable[[int], None] | None = None,
+    threads: int = 1,
 ) -> IntArray:
-    """Full ranking over all items for many users, in batches of bounded memory.
+    """Full ranking over all items for many users, in batches of bounded memory (BATCH_BYTES, of all threads together).
 
     Args:
         user_rows: (n,) rows of `history`.
         history: (n_users, n_items) what the scorer reads of each user's past.
         seen: (n_users, n_items) entries to leave out; None keeps all.
         on_batch: told the number of users done after each batch.
+        threads: batches at once. Lists do not depend on it; `scorer.score` must bear to be called by several.
     Returns:
         (n, k) int32 item rows, best first; -1 where fewer than k are left.
     """
-    step = max(1, BATCH_BYTES // (4 * max(1, history.shape[1])))
+    step = max(1, BATCH_BYTES // (4 * max(1, history.shape[1]) * threads))
     out = np.full((len(user_rows), k), -1, np.int32)
-    for start in range(0, len(user_rows), step):
+
+    def rank(start: int) -> int:
         rows = user_rows[start : start + step]
         out[start : start + step] = top_items(scorer.score(rows, history), k, None if seen is None else seen[rows])
+        return len(rows)
+
+    for done in in_batches(rank, range(0, len(user_rows), step), threads):
         if on_batch is not None:
-            on_batch(len(rows))
+            on_batch(done)
     return out
 
 
@@ -102,12 +115,60 @@ def top_neighbours(similarity: FloatArray, rows: IntArray, k: int) -> sp.csr_arr
 _NEVER = np.iinfo(np.int64).max
 
 
-def _keys(scores: FloatArray) -> npt.NDArray[Any]:
+def _best(values: FloatArray, width: int, above: np.float32) -> IntArray:
+    """(n, width) best columns of each row, -1 where fewer are above `above`.
+
+    Args:
+        values: (n, a multiple of BLOCK).
+    """
+    lowest = np.nextafter(above, np.float32(np.inf))
+    if values.shape[1] < 2 * BLOCK * width:
+        return _sorted(values, width, lowest)
+    highest = _block_maxima(values)
+    if np.isnan(highest).any():  # a NaN hides what else its block holds
+        values = np.where(np.isnan(values), np.float32(-np.inf), values)
+        highest = _block_maxima(values)
+    n, n_blocks = highest.shape
+    bar = np.maximum(np.partition(highest, n_blocks - width, axis=1)[:, n_blocks - width], lowest)
+    reached = highest >= bar[:, None]
+    crowded = np.count_nonzero(reached, axis=1) > 2 * width + BLOCK
+    reached[crowded] = False
+    row, block = np.divmod(np.flatnonzero(reached), n_blocks)
+    column = block[:, None] + n_blocks * np.arange(BLOCK)
+    value = values[row[:, None], column]
+    best = value >= bar[row, None]
+    row, column = np.repeat(row, np.count_nonzero(best, axis=1)), column[best]
+    size = np.bincount(row, minlength=n)
+    keys = np.full((n, max(width, int(size.max(initial=0)))), _NEVER)
+    keys[row, np.arange(len(row)) - np.repeat(np.cumsum(size) - size, size)] = _keys(value[best], column)
+    out = _rows_of(np.sort(keys, axis=1)[:, :width])
+    if crowded.any():
+        out[crowded] = _sorted(values[crowded], width, lowest)
+    return out
+
+
+def _block_maxima(values: FloatArray) -> FloatArray:
+    """(n, n_blocks) maxima of BLOCK items each, which lie as far apart as there are blocks."""
+    n, n_items = values.shape
+    return np.asarray(values.reshape(n, BLOCK, n_items // BLOCK).max(axis=1))
+
+
+def _sorted(values: FloatArray, width: int, lowest: np.float32) -> IntArray:
+    """As `_best`, by keys of all that there is."""
+    keys = _keys(values, np.arange(values.shape[1]))
+    keys[~(values >= lowest)] = _NEVER
+    if width < keys.shape[1]:
+        keys = np.partition(keys, width - 1, axis=1)[:, :width]
+    return _rows_of(np.sort(keys, axis=1))
+
+
+def _rows_of(keys: npt.NDArray[np.int64]) -> IntArray:
+    return np.where(keys == _NEVER, -1, keys & 0xFFFFFFFF).astype(np.int32)
+
+
+def _keys(values: FloatArray, columns: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Distinct int64 keys that rise as the score falls and, at equal scores, as the column rises."""
-    values = np.ascontiguousarray(scores, np.float32) + np.float32(0.0)  # a copy; -0.0 becomes 0.0
-    bits = values.view(np.int32).astype(np.int64)
+    bits = (values + np.float32(0.0)).view(np.int32).astype(np.int64)  # a copy in which -0.0 is 0.0
     # IEEE floats order like their bits when positive and against them when negative
     falling = np.where(bits >= 0, -bits - 1, bits & 0x7FFFFFFF)
-    key = (falling << 32) | np.arange(scores.shape[1], dtype=np.int64)
-    key[~(values > -np.inf)] = _NEVER
-    return key
+    return np.asarray((falling << 32) | columns)
