@@ -15,8 +15,10 @@ from penchant.config import RecommendConfig
 from penchant.data import BoolArray, FloatArray, IntArray, Parts, Profiles, Recommendations
 from penchant.errors import ConfigError, DataError
 from penchant.recommend.aversion import evidence_of_new
-from penchant.recommend.batch import Batch, Wanted, batch_size, empty_lists, points_of
+from penchant.recommend.batch import Batch, Wanted, batch_size, closed_items, empty_lists, points_of
 from penchant.recommend.cold import similar_items
+from penchant.recommend.dials import Dials
+from penchant.recommend.exposure import Crowd, K, joined
 from penchant.recommend.listing import ListMaker, table_of
 from penchant.recommend.past import Past, past_of_new
 from penchant.recommend.penalties import Penalties
@@ -34,7 +36,8 @@ class Recommender:
     windows · report: the comparison that chose it (see `choose`) · newcomer_ranker, newcomer_report: the same for
     people who are not in the log, chosen on newcomers of the past windows · fused: (n_items, d) unit rows · membership:
     (n_items, n_leaves) of the tree, which ties listed items to interests · transitions: between interests; `propose`
-    says which new ones whom · penalties: what aversion and saturation take off a ranking.
+    says which new ones whom · penalties: what aversion and saturation take off a ranking · dials: what popularity and
+    being listed often take off it, and whether lists follow the user's mix of interests.
     """
 
     past: Past
@@ -47,6 +50,7 @@ class Recommender:
     membership: sp.csr_array
     transitions: Transitions
     penalties: Penalties
+    dials: Dials
     config: RecommendConfig
 
     @property
@@ -186,6 +190,18 @@ class Recommender:
         ]
         return Recommendations(pl.concat([empty_lists(why), *frames]))
 
+    def crowd(self, user_rows: IntArray) -> Crowd:
+        """Candidates of known users with scores before dials: what prices are made of (`exposure.prices`)."""
+        parts = []
+        step = self._step(K)
+        for start in range(0, len(user_rows), step):
+            batch = user_rows[start : start + step]
+            known = self.penalties.evidence.take(batch) if self.penalties.active else None
+            one = Batch(batch, self.past.take(batch), None, known, in_log=True)
+            found, ranked = self._maker.rank(one, closed_items(one.past, self._seen_too(None), None), K, self.ranker)
+            parts.append(Crowd(found.item_rows, found.valid, ranked))
+        return joined(parts) if parts else Crowd.nobody()
+
     def skip_probability(self, user_rows: IntArray, item_rows: IntArray) -> FloatArray:
         """(n, c) predicted chance that each of n users passes over each of their c items, if shown it.
 
@@ -230,6 +246,7 @@ class Recommender:
         inner = {"past": self.past.to_parts(), **self.signals.to_parts(), "ranker": self.ranker.to_parts()}
         inner["newcomer_ranker"] = self.newcomer_ranker.to_parts()
         inner |= {"transitions": self.transitions.to_parts(), "penalties": self.penalties.to_parts()}
+        inner["dials"] = self.dials.to_parts()
         return Parts(
             {"settings": self.config.model_dump(mode="json"), **{name: dict(p.config) for name, p in inner.items()}},
             {
@@ -257,13 +274,15 @@ class Recommender:
             newcomer_report=parts.tables["newcomer_report"],
             transitions=Transitions.from_parts(inner("transitions")),
             penalties=Penalties.from_parts(inner("penalties")),
+            dials=Dials.from_parts(inner("dials")),
             fused=parts.arrays["fused"],
             config=RecommendConfig.model_validate(parts.config["settings"]),
         )
 
     @cached_property
     def _maker(self) -> ListMaker:
-        return ListMaker(self.signals, self.fused, self.membership, self.transitions, self.penalties, self.config)
+        parts = self.signals, self.fused, self.membership, self.transitions, self.penalties, self.dials
+        return ListMaker(*parts, self.config)
 
     def _step(self, k: int) -> int:
         """Users of one batch."""
