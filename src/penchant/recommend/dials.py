@@ -9,6 +9,7 @@ accuracy") weighs his training data; price: see `exposure`. `calibration` acts o
 A coverage of "auto" is tried on the past windows, with rankers that did not see them: the strongest of STRENGTHS that,
 as all weaker ones, is not inferior: its mean relative loss of NDCG@10 plus one standard error of the paired difference
 over users is at most TOLERANCE. It is for users of the log; what was tried on nobody new is not applied to anybody new.
+The trial leaves popularity_bias out.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class Dials:
     """popularity_bias, coverage, calibration: strengths applied, 0 = off · price: (n_items,) of being listed often;
     empty where coverage is 0 · for_new: whether coverage also speaks for people who are not in the log (a strength that
     was set does) · why: of coverage, a key of WHY · report: one row a strength of coverage tried on past windows:
-    strength, ndcg_10, loss (relative, of NDCG@10), loss_se, coverage (share of the catalogue in the windows' lists, mean
+    strength, ndcg_10, loss (relative, of NDCG@10), loss_se, coverage (share of the catalogue in a window's lists, mean
     over windows), n_users, chosen; empty where none was tried.
     """
 

@@ -88,7 +88,7 @@ def fit_recommender(
         membership=tree.membership,
         transitions=fit_transitions(events, tree.membership, seed=seed),
         penalties=fit_penalties(trial, skips, dislikes, read_evidence(events, n_items, *fading), config),
-        dials=Dials.off(),
+        dials=replace(Dials.off(), popularity_bias=config.popularity_bias),
         config=config,
     )
     crowd = out.crowd(latest_users(out.past, config.max_train_users)) if config.coverage else None

@@ -22,13 +22,12 @@ from penchant.recommend.explain import attribute, find_evidence
 from penchant.recommend.penalties import Penalties
 from penchant.recommend.places import Places, by_rank, with_new_items
 from penchant.recommend.rank import Ranker, Single
-from penchant.recommend.signals import ITEM_FEATURES, SLOTS, Signals
+from penchant.recommend.signals import SLOTS, Signals
 from penchant.recommend.slots import POPULAR_IN_LEAF, Slots, tell_new
 from penchant.recommend.transitions import Transitions
 
 N_EVIDENCE = 3
 LAYER_SLOTS = 10  # candidates each layer of interests may add
-POPULARITY = ITEM_FEATURES.index("item_users")
 EXPLORATION = "exploration"  # the source of items that no signal brought
 
 
@@ -49,8 +48,7 @@ class ListMaker:
         past, k = batch.past, wanted.k
         blocked = closed_items(past, wanted.seen_too, wanted.allowed)
         found, ranked = self.rank(batch, blocked, k, ranker)
-        popularity = self.signals.item_features[:, POPULARITY]
-        ranked = self.dials.turn(ranked, found, popularity, known=batch.in_log)
+        ranked = self.dials.turn(ranked, found, self.signals.log_popularity, known=batch.in_log)
         places = self._places(batch, found, ranked, blocked, k)
         row, place = np.nonzero(places.items >= 0)
         items, column = places.items[row, place], places.columns[row, place]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Self
 
@@ -11,14 +11,14 @@ import polars as pl
 import scipy.sparse as sp
 
 from penchant.artefacts import csr_from_arrays, csr_to_arrays
-from penchant.config import RecommendConfig
+from penchant.config import RecommendConfig, build_config
 from penchant.data import BoolArray, FloatArray, IntArray, Parts, Profiles, Recommendations
 from penchant.errors import ConfigError, DataError
 from penchant.recommend.aversion import evidence_of_new
 from penchant.recommend.batch import Batch, Wanted, batch_size, closed_items, empty_lists, points_of
 from penchant.recommend.cold import similar_items
-from penchant.recommend.dials import Dials
-from penchant.recommend.exposure import Crowd, K, joined
+from penchant.recommend.dials import Dials, fit_dials
+from penchant.recommend.exposure import Crowd, K, joined, latest_users
 from penchant.recommend.listing import ListMaker, table_of
 from penchant.recommend.past import Past, past_of_new
 from penchant.recommend.penalties import Penalties
@@ -190,15 +190,30 @@ class Recommender:
         ]
         return Recommendations(pl.concat([empty_lists(why), *frames]))
 
+    def with_dials(
+        self, *, popularity_bias: float = 0.0, coverage: float = 0.0, calibration: float = 0.0
+    ) -> Recommender:
+        """The same model at stated strengths (`dials`), without a new fit: lists of `max_train_users` users are made.
+
+        Raises:
+            ConfigError: a strength below 0, or a calibration above 1.
+        """
+        stated = {"popularity_bias": popularity_bias, "coverage": coverage, "calibration": calibration}
+        config = build_config({"recommend": self.config.model_dump() | stated}).recommend
+        out = replace(self, dials=replace(Dials.off(), popularity_bias=popularity_bias), config=config)
+        crowd = out.crowd(latest_users(self.past, config.max_train_users)) if coverage else None
+        return replace(out, dials=fit_dials([], crowd, self.signals.n_items, config))
+
     def crowd(self, user_rows: IntArray) -> Crowd:
-        """Candidates of known users with scores before dials: what prices are made of (`exposure.prices`)."""
+        """Candidates of known users with scores before prices: what prices are made of (`exposure.prices`)."""
         parts = []
-        step = self._step(K)
+        step, unpriced = self._step(K), replace(self.dials, coverage=0.0)
         for start in range(0, len(user_rows), step):
             batch = user_rows[start : start + step]
             known = self.penalties.evidence.take(batch) if self.penalties.active else None
             one = Batch(batch, self.past.take(batch), None, known, in_log=True)
             found, ranked = self._maker.rank(one, closed_items(one.past, self._seen_too(None), None), K, self.ranker)
+            ranked = unpriced.turn(ranked, found, self.signals.log_popularity, known=True)
             parts.append(Crowd(found.item_rows, found.valid, ranked))
         return joined(parts) if parts else Crowd.nobody()
 
