@@ -113,6 +113,15 @@ class RecommendConfig(Section):
     saturation: Strength = Field(
         "auto", description="how strongly many like items lately push more of them down; auto = as past windows say"
     )
+    popularity_bias: float = Field(
+        0.0, ge=0, allow_inf_nan=False, description="how strongly popular items step back; 0 = as ranked"
+    )
+    coverage: Strength = Field(
+        "auto", description="how strongly items that stand in many lists step back; auto = as past windows allow"
+    )
+    calibration: Share = Field(
+        0.0, description="0 = by score alone, 1 = lists hold interests in the shares of the user's past"
+    )
     saturation_half_life_days: float = Field(2.0, gt=0, description="time in which half of a saturation is gone")
     n_windows: int = Field(
         8,

@@ -20,13 +20,14 @@ UNTESTED = "sum_z"  # where the log is too short to compare anything
 
 @dataclass(frozen=True)
 class Choice:
-    """ranker: fitted on all windows · report: one row a method, best first, see `choose` · latest: (n, c) scores of the
-    latest window by the same method fitted on earlier ones; None without one, or where nothing is there to learn from.
+    """ranker: fitted on all windows · report: one row a method, best first, see `choose` · held: the same method
+    fitted on the windows before each, for the latest window first; none for the earliest, nor where there is nothing to
+    learn from.
     """
 
     ranker: Ranker
     report: pl.DataFrame
-    latest: FloatArray | None
+    held: tuple[Ranker, ...]
 
 
 def methods(signal_names: tuple[str, ...]) -> tuple[str, ...]:
@@ -64,20 +65,19 @@ def choose(lessons: Sequence[Lesson], signal_names: tuple[str, ...], config: Rec
     if config.method != "auto" or not lessons:
         name = UNTESTED if config.method == "auto" else config.method
         report = _report({name: np.zeros(0, np.float32)}, name, signal_names, seed)
-        return Choice(_fit_one(name, lessons, signal_names, seed), report, _latest(name, lessons, signal_names, seed))
+        return Choice(_fit_one(name, lessons, signal_names, seed), report, _held(name, lessons, signal_names, seed))
     gains: dict[str, list[FloatArray]] = {name: [] for name in names}
-    latest: dict[str, FloatArray] = {}
+    fitted: list[dict[str, Ranker]] = []
     for i, lesson in enumerate(lessons[:-1] or lessons):
         earlier = lessons[i + 1 :]
-        for name, ranker in _rankers(signal_names, learned=bool(earlier)).items():
+        fitted.append(_rankers(signal_names, learned=bool(earlier)))
+        for name, ranker in fitted[-1].items():
             ranker.fit(earlier, seed=seed)
-            scores = ranker.score(lesson.candidates)
-            gains[name].append(ndcg(scores, lesson))
-            latest.setdefault(name, scores)
+            gains[name].append(ndcg(ranker.score(lesson.candidates), lesson))
     pooled = {name: np.concatenate(parts) for name, parts in gains.items() if parts}
     best = _best(pooled, signal_names, config.step_back_margin, seed)
     report = _report(pooled, best, signal_names, seed)
-    return Choice(_fit_one(best, lessons, signal_names, seed), report, latest[best])
+    return Choice(_fit_one(best, lessons, signal_names, seed), report, tuple(rankers[best] for rankers in fitted))
 
 
 def ndcg(scores: FloatArray, lesson: Lesson, k: int = 10) -> FloatArray:
@@ -111,11 +111,11 @@ def _fit_one(name: str, lessons: Sequence[Lesson], signal_names: tuple[str, ...]
     return rankers[name]
 
 
-def _latest(name: str, lessons: Sequence[Lesson], signal_names: tuple[str, ...], seed: int) -> FloatArray | None:
-    """(n, c) scores of the latest window by a method fitted on the earlier ones."""
-    if not lessons or (name in LEARNED and len(lessons) < 2):
-        return None
-    return _fit_one(name, lessons[1:], signal_names, seed).score(lessons[0].candidates)
+def _held(name: str, lessons: Sequence[Lesson], signal_names: tuple[str, ...], seed: int) -> tuple[Ranker, ...]:
+    """One method before each window it can be fitted for, the latest first."""
+    if name in LEARNED:
+        return tuple(_fit_one(name, lessons[i:], signal_names, seed) for i in range(1, len(lessons)))
+    return tuple(_fit_one(name, (), signal_names, seed) for _ in lessons)
 
 
 def _best(pooled: dict[str, FloatArray], signal_names: tuple[str, ...], margin: float, seed: int) -> str:

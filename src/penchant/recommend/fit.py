@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import scipy.sparse as sp
 
 from penchant.config import RecommendConfig
-from penchant.data import BoolArray, Events, InterestTree, Items, ItemSpace
+from penchant.data import BoolArray, Events, IntArray, InterestTree, Items, ItemSpace
 from penchant.recommend.attributes import read_facts
 from penchant.recommend.aversion import Evidence, Outcomes, negative, outcomes, read_evidence
 from penchant.recommend.batch import batch_size
 from penchant.recommend.candidates import Candidates, describe, pick_candidates
-from penchant.recommend.choose import Choice, check_method, choose
+from penchant.recommend.choose import check_method, choose
+from penchant.recommend.dials import Dials, Held, fit_dials
+from penchant.recommend.exposure import LEAST_CROWD, latest_users
 from penchant.recommend.fit_signals import fit_signals
 from penchant.recommend.ignored import is_impression
 from penchant.recommend.networks import START, Learn, learn, with_vectors
 from penchant.recommend.newcomers import find_newcomers
 from penchant.recommend.past import Past, read_past
 from penchant.recommend.penalties import Trial, fit_penalties
-from penchant.recommend.rank import Lesson, Single
+from penchant.recommend.rank import Lesson, as_listed
 from penchant.recommend.recommender import Recommender
 from penchant.recommend.repeats import REPEAT
 from penchant.recommend.signals import Signals, check_left_out, signal_names
@@ -68,7 +71,7 @@ def fit_recommender(
         seed=seed,
         facts=facts,
     )
-    lessons, of_newcomers = [], []
+    lessons, of_newcomers, others = [], [], []
     skips: list[Outcomes] = []
     dislikes: list[Outcomes] = []
     latest = None
@@ -77,8 +80,10 @@ def fit_recommender(
     for window in past_windows(events, n_items, has_text, config, seed=seed):
         learned = learn(networks, window.before)
         signals = fit(window.before, networks=learned)
-        past = with_vectors(read_past(window.before, n_items), learned).take(window.user_rows)
-        lessons.append(make_lesson(past, sp.csr_array(window.target[window.user_rows]), signals, config))
+        everybody = with_vectors(read_past(window.before, n_items), learned)
+        target = sp.csr_array(window.target[window.user_rows])
+        lessons.append(make_lesson(everybody.take(window.user_rows), target, signals, config))
+        others.append(_others(everybody, window.user_rows, signals, config))
         new = find_newcomers(window.before, window.after, n_items, has_text, config, seed=seed)
         if new is not None:
             of_newcomers.append(make_lesson(new.past, new.target, signals, config))
@@ -90,8 +95,12 @@ def fit_recommender(
     signals = fit(events, networks=learned)
     choice = choose(lessons, signals.names, config, seed=seed)
     for_new = choose(of_newcomers, signals.names, config, seed=seed) if of_newcomers else choice
-    trial = None if latest is None else _trial(*latest, lessons[0], choice)
-    return Recommender(
+    held = [
+        Held(lesson, as_listed(ranker, lesson.candidates), more, None if more is None else as_listed(ranker, more))
+        for lesson, more, ranker in zip(lessons, others, choice.held, strict=False)  # none is held for the earliest
+    ]
+    trial = _trial(*latest, held[0]) if latest is not None and held else None
+    out = Recommender(
         past=with_vectors(read_past(events, n_items), learned),
         signals=signals,
         ranker=choice.ranker,
@@ -102,28 +111,35 @@ def fit_recommender(
         membership=tree.membership,
         transitions=fit_transitions(events, tree.membership, seed=seed),
         penalties=fit_penalties(trial, skips, dislikes, read_evidence(events, n_items, *fading), config),
+        dials=replace(Dials.off(), popularity_bias=config.popularity_bias),
         config=config,
     )
+    crowd = out.crowd(latest_users(out.past, config.max_train_users)) if config.coverage else None
+    return replace(out, dials=fit_dials(held, crowd, n_items, config))
 
 
-def _trial(window: Window, known: Evidence, membership: sp.csr_array, lesson: Lesson, choice: Choice) -> Trial | None:
-    if choice.latest is None:
+def _others(past: Past, window_users: IntArray, signals: Signals, config: RecommendConfig) -> Candidates | None:
+    """Candidates of further users, where a window's own are too few to tell what is listed often."""
+    rows = latest_users(past, max(0, LEAST_CROWD - len(window_users)), but=window_users)
+    if config.coverage != "auto" or not len(rows):
         return None
-    scores, ranker = choice.latest, choice.ranker
-    if isinstance(ranker, Single):  # lists are ranked by the signal's own numbers, not by their ranks
-        scores = lesson.candidates.features[:, :, ranker.signal_names.index(ranker.name)]
+    no_target = sp.csr_array((len(rows), past.n_items), dtype=np.float32)
+    return make_lesson(past.take(rows), no_target, signals, config).candidates
+
+
+def _trial(window: Window, known: Evidence, membership: sp.csr_array, held: Held) -> Trial:
     disliked = negative(window.after, membership.shape[0])
     disliked = sp.csr_array(disliked - disliked.multiply(window.before.touched(membership.shape[0])))
     disliked.eliminate_zeros()
     users = window.user_rows
-    return Trial(lesson, scores, known.take(users), membership, sp.csr_array(disliked[users]))
+    return Trial(held.lesson, held.scores, known.take(users), membership, sp.csr_array(disliked[users]))
 
 
 def make_lesson(past: Past, target: sp.csr_array, signals: Signals, config: RecommendConfig) -> Lesson:
     """Candidates of some users with what came of them, in batches.
 
     Args:
-        past: of n users. target: (n, n_items) 0/1, no row empty.
+        past: of n users. target: (n, n_items) 0/1.
     """
     step = batch_size(signals, config.n_candidates)
     starts = range(0, past.n_users, step)

@@ -1,4 +1,4 @@
-"""One batch of users from candidates to a table: ranked, lowered by penalties, given places, explained."""
+"""One batch of users from candidates to a table: ranked, lowered by penalties and dials, given places, explained."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ import scipy.sparse as sp
 from penchant.config import RecommendConfig
 from penchant.data import LAYERS, FloatArray, IntArray
 from penchant.recommend.batch import Batch, Wanted, closed_items, only_top
+from penchant.recommend.calibrate import Mix
 from penchant.recommend.candidates import Candidates, describe, pick_candidates
 from penchant.recommend.contributions import COLUMNS, contributions
+from penchant.recommend.dials import Dials
 from penchant.recommend.diversify import diversify
 from penchant.recommend.explain import attribute, find_evidence, list_series
 from penchant.recommend.penalties import Penalties
@@ -38,18 +40,15 @@ class ListMaker:
     membership: sp.csr_array
     transitions: Transitions
     penalties: Penalties
+    dials: Dials
     config: RecommendConfig
 
     def make(self, batch: Batch, wanted: Wanted, ranker: Ranker) -> pl.DataFrame:
         """The lists of one batch, columns as `batch.empty_lists`."""
         past, k = batch.past, wanted.k
         blocked = closed_items(past, wanted)
-        alone = isinstance(ranker, Single)
-        scores = self.signals.score(past, frozenset({ranker.name}) if alone else None)
-        found = self._candidates(batch, scores, blocked, max(self.config.n_candidates, k), ranker)
-        ranked = _scores(ranker, scores, found)
-        if self.penalties.active and batch.evidence is not None:
-            ranked = self.penalties.lower(ranked, found, batch.evidence, self.signals.membership)
+        found, ranked = self.rank(batch, blocked, k, ranker)
+        ranked = self.dials.turn(ranked, found, self.signals.log_popularity, known=batch.in_log)
         places = self._places(batch, found, ranked, blocked, k)
         row, place = np.nonzero(places.items >= 0)
         items, column = places.items[row, place], places.columns[row, place]
@@ -75,6 +74,16 @@ class ListMaker:
             for i, name in enumerate(COLUMNS[: told.shape[1]])
         ]
         return table.with_columns(pl.Series("user_row", batch.user_rows[row], dtype=pl.Int32), *shares)
+
+    def rank(self, batch: Batch, blocked: sp.csr_array, k: int, ranker: Ranker) -> tuple[Candidates, FloatArray]:
+        """Candidates of lists of k, and their (n, c) scores after penalties and before dials."""
+        alone = isinstance(ranker, Single)
+        scores = self.signals.score(batch.past, frozenset({ranker.name}) if alone else None)
+        found = self._candidates(batch, scores, blocked, max(self.config.n_candidates, k), ranker)
+        ranked = _scores(ranker, scores, found)
+        if self.penalties.active and batch.evidence is not None:
+            ranked = self.penalties.lower(ranked, found, batch.evidence, self.signals.membership)
+        return found, ranked
 
     def _candidates(
         self, batch: Batch, scores: dict[str, FloatArray], blocked: sp.csr_array, n: int, ranker: Ranker
@@ -113,7 +122,10 @@ class ListMaker:
     def _places(self, batch: Batch, found: Candidates, ranked: FloatArray, closed: sp.csr_array, k: int) -> Places:
         """Which item takes which place."""
         width = k if self.config.slots is None else found.item_rows.shape[1]
-        order = diversify(ranked, found.item_rows, found.valid, self.fused, self.config.diversity, width)
+        calibration = self.dials.calibration
+        mix = Mix(batch.past, self.membership, found.item_rows) if calibration else None
+        diversity = self.config.diversity
+        order = diversify(ranked, found.item_rows, found.valid, self.fused, diversity, width, mix, calibration)
         places = by_rank(order, ranked, found)
         if self.config.slots is not None:
             policy = Slots(self.config.slots, self.membership, self.transitions, self.signals.popular(POPULAR_IN_LEAF))

@@ -288,6 +288,13 @@ class Both:
         return cls(Blend(names, weights=parts.arrays["weights"]), Trees(names, text=parts.config["text"]))
 
 
+def as_listed(ranker: Ranker, candidates: Candidates) -> FloatArray:
+    """(n, c) scores in the form lists are ranked by: of a signal alone its own numbers, not their ranks."""
+    if isinstance(ranker, Single):
+        return candidates.features[:, :, ranker.signal_names.index(ranker.name)]
+    return ranker.score(candidates)
+
+
 def ranker_from_parts(parts: Parts) -> Ranker:
     """Rebuild a ranker from what its `to_parts` gave."""
     kind, names = parts.config["kind"], tuple(parts.config["signal_names"])

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 import polars as pl
 import scipy.sparse as sp
 
 from penchant.artefacts import csr_from_arrays, csr_to_arrays
-from penchant.config import RecommendConfig
+from penchant.config import RecommendConfig, build_config
 from penchant.data import BoolArray, FloatArray, IntArray, Parts, Profiles, Recommendations
 from penchant.errors import ConfigError, DataError
 from penchant.recommend.aversion import evidence_of_new
-from penchant.recommend.batch import Batch, Wanted, batch_size, empty_lists, points_of
+from penchant.recommend.batch import Batch, Wanted, batch_size, closed_items, empty_lists, points_of
 from penchant.recommend.cold import similar_items
+from penchant.recommend.dials import Dials, fit_dials
+from penchant.recommend.exposure import Crowd, K, joined, latest_users
 from penchant.recommend.listing import ListMaker, none_each, table_of
 from penchant.recommend.past import Past, past_of_new
 from penchant.recommend.penalties import Penalties
@@ -29,6 +31,8 @@ from penchant.threads import in_batches, n_threads
 
 POPULAR_FOR_ALL = "popular_30d"  # what somebody unknown gets; ties follow all-time popularity
 
+R = TypeVar("R")
+
 
 @dataclass(frozen=True)
 class Recommender:
@@ -36,7 +40,8 @@ class Recommender:
     windows · report: the comparison that chose it (see `choose`) · newcomer_ranker, newcomer_report: the same for
     people who are not in the log, chosen on newcomers of the past windows · fused: (n_items, d) unit rows · membership:
     (n_items, n_leaves) of the tree, which ties listed items to interests · transitions: between interests; `propose`
-    says which new ones whom · penalties: what aversion and saturation take off a ranking.
+    says which new ones whom · penalties: what aversion and saturation take off a ranking · dials: what popularity and
+    being listed often take off it, and whether lists follow the user's mix of interests.
     """
 
     past: Past
@@ -49,6 +54,7 @@ class Recommender:
     membership: sp.csr_array
     transitions: Transitions
     penalties: Penalties
+    dials: Dials
     config: RecommendConfig
 
     @property
@@ -184,6 +190,35 @@ class Recommender:
         everybody = np.arange(n_users, dtype=np.int32)
         return Recommendations(pl.concat([empty_lists(why), *self._in_batches(make, everybody, k)]))
 
+    def with_dials(
+        self, *, popularity_bias: float = 0.0, coverage: float = 0.0, calibration: float = 0.0
+    ) -> Recommender:
+        """The same model at stated strengths (`dials`), without a new fit: lists of `max_train_users` users are made.
+
+        Raises:
+            ConfigError: a strength below 0, or a calibration above 1.
+        """
+        stated = {"popularity_bias": popularity_bias, "coverage": coverage, "calibration": calibration}
+        config = build_config({"recommend": self.config.model_dump() | stated}).recommend
+        out = replace(self, dials=replace(Dials.off(), popularity_bias=popularity_bias), config=config)
+        crowd = out.crowd(latest_users(self.past, config.max_train_users)) if coverage else None
+        return replace(out, dials=fit_dials([], crowd, self.signals.n_items, config))
+
+    def crowd(self, user_rows: IntArray) -> Crowd:
+        """Candidates of known users with scores before prices: what prices are made of (`exposure.prices`)."""
+        unpriced = replace(self.dials, coverage=0.0)
+        wanted = self._wanted(K, None, None, why=False)
+
+        def look(batch: IntArray) -> Crowd:
+            known = self.penalties.evidence.take(batch) if self.penalties.active else None
+            one = Batch(batch, self.past.take(batch), None, known, in_log=True)
+            found, ranked = self._maker.rank(one, closed_items(one.past, wanted), K, self.ranker)
+            ranked = unpriced.turn(ranked, found, self.signals.log_popularity, known=True)
+            return Crowd(found.item_rows, found.valid, ranked)
+
+        parts = list(self._in_batches(look, user_rows, K))
+        return joined(parts) if parts else Crowd.nobody()
+
     def skip_probability(self, user_rows: IntArray, item_rows: IntArray) -> FloatArray:
         """(n, c) predicted chance that each of n users passes over each of their c items, if shown it.
 
@@ -228,6 +263,7 @@ class Recommender:
         inner = {"past": self.past.to_parts(), **self.signals.to_parts(), "ranker": self.ranker.to_parts()}
         inner["newcomer_ranker"] = self.newcomer_ranker.to_parts()
         inner |= {"transitions": self.transitions.to_parts(), "penalties": self.penalties.to_parts()}
+        inner["dials"] = self.dials.to_parts()
         return Parts(
             {"settings": self.config.model_dump(mode="json"), **{name: dict(p.config) for name, p in inner.items()}},
             {
@@ -255,15 +291,17 @@ class Recommender:
             newcomer_report=parts.tables["newcomer_report"],
             transitions=Transitions.from_parts(inner("transitions")),
             penalties=Penalties.from_parts(inner("penalties")),
+            dials=Dials.from_parts(inner("dials")),
             fused=parts.arrays["fused"],
             config=RecommendConfig.model_validate(parts.config["settings"]),
         )
 
     @cached_property
     def _maker(self) -> ListMaker:
-        return ListMaker(self.signals, self.fused, self.membership, self.transitions, self.penalties, self.config)
+        parts = self.signals, self.fused, self.membership, self.transitions, self.penalties, self.dials
+        return ListMaker(*parts, self.config)
 
-    def _in_batches(self, make: Callable[[IntArray], pl.DataFrame], rows: IntArray, k: int) -> Iterator[pl.DataFrame]:
+    def _in_batches(self, make: Callable[[IntArray], R], rows: IntArray, k: int) -> Iterator[R]:
         """What `make` makes of some users at a time, on all cores."""
         dims = self.fused.shape[1] if self.config.diversity > 0 else 0
         n_candidates = max(self.config.n_candidates, k)

@@ -133,6 +133,11 @@ class Signals:
     def _unit_factors(self) -> FloatArray:
         return unit_rows(self.als.item_factors)
 
+    @property
+    def log_popularity(self) -> FloatArray:
+        """(n_items,) log(1 + users who liked it)."""
+        return np.asarray(self.item_features[:, ITEM_FEATURES.index("item_users")])
+
     def popular(self, name: str) -> FloatArray:
         """(n_items,) one of `popular_names`, also where it is left out as a signal."""
         return np.asarray(self.popularity[self.popular_names.index(name)])
