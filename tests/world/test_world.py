@@ -292,5 +292,5 @@ def test_two_domains_share_interests_users_and_some_words() -> None:
     words = media_lexicon(load_lexicon()).words["en"]
     shared = [len({*a} & {*b}) / len({*a} | {*b}) for a, b in zip(words[:72], words[72:], strict=True)]
     assert 0.25 < np.mean(shared) < 0.42
-    with pytest.raises(ConfigError, match="overlap must be in 0..1. Got 2"):
+    with pytest.raises(ConfigError, match=r"overlap must be in 0\.\.1\. Got 2"):
         make_world(n_users=20, n_items=20, overlap=2.0)

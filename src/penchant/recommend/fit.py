@@ -6,20 +6,23 @@ import numpy as np
 import scipy.sparse as sp
 
 from penchant.config import RecommendConfig
-from penchant.data import BoolArray, Events, InterestTree, Items, ItemSpace
+from penchant.data import Events, InterestTree, Items, ItemSpace
 from penchant.recommend.aversion import Evidence, Outcomes, negative, outcomes, read_evidence
-from penchant.recommend.batch import batch_size
-from penchant.recommend.candidates import Candidates, describe, pick_candidates
-from penchant.recommend.choose import Choice, check_method, choose
+from penchant.recommend.choose import UNTESTED, Choice, check_method, choose
+from penchant.recommend.crossings import crossing_lesson, domains_of
 from penchant.recommend.ignored import is_impression
+from penchant.recommend.lessons import make_lesson
+from penchant.recommend.new_items import find_new, new_item_lesson, new_item_signals
 from penchant.recommend.newcomers import find_newcomers
-from penchant.recommend.past import Past, read_past
+from penchant.recommend.past import read_past
 from penchant.recommend.penalties import Trial, fit_penalties
-from penchant.recommend.rank import Lesson, Single
+from penchant.recommend.rank import Lesson, PlainSum, Single
 from penchant.recommend.recommender import Recommender
-from penchant.recommend.signals import Signals, check_left_out, fit_signals, signal_names
+from penchant.recommend.signals import check_left_out, fit_signals, signal_names
 from penchant.recommend.transitions import fit_transitions
 from penchant.recommend.windows import Window, past_windows
+
+SPECIAL_WINDOWS = 4  # of which lists of new items and across domains are learned
 
 
 def fit_recommender(
@@ -47,6 +50,9 @@ def fit_recommender(
     check_left_out(config.leave_out, has_text=text is not None)
     check_method(config.method, signal_names(has_text=text is not None, leave_out=config.leave_out))
     lessons, of_newcomers = [], []
+    of_new_items: list[Lesson | None] = []
+    of_crossings: list[Lesson | None] = []
+    domain = domains_of(items)
     skips: list[Outcomes] = []
     dislikes: list[Outcomes] = []
     latest = None
@@ -54,11 +60,15 @@ def fit_recommender(
     fading = (half_lives[0], config.saturation_half_life_days)
     for window in past_windows(events, n_items, has_text, config, seed=seed):
         signals = fit_signals(window.before, n_items, text, tree.membership, config, half_lives, seed=seed)
-        past = read_past(window.before, n_items).take(window.user_rows)
-        lessons.append(_lesson(past, sp.csr_array(window.target[window.user_rows]), signals, config))
+        everybody = read_past(window.before, n_items)
+        past = everybody.take(window.user_rows)
+        lessons.append(make_lesson(past, sp.csr_array(window.target[window.user_rows]), signals, config))
         new = find_newcomers(window.before, window.after, n_items, has_text, config, seed=seed)
         if new is not None:
-            of_newcomers.append(_lesson(new.past, new.target, signals, config))
+            of_newcomers.append(make_lesson(new.past, new.target, signals, config))
+        if len(lessons) <= SPECIAL_WINDOWS:
+            of_new_items.append(new_item_lesson(window, everybody, signals, config, seed=seed))
+            of_crossings.append(crossing_lesson(window, everybody, signals, domain, config, seed=seed))
         known = read_evidence(window.before, n_items, *fading)
         for told, shown in ((skips, only_shown), (dislikes, False)):
             told.append(outcomes(window.after, known, signals.membership, only_shown=shown, seed=seed))
@@ -66,6 +76,14 @@ def fit_recommender(
     signals = fit_signals(events, n_items, text, tree.membership, config, half_lives, seed=seed)
     choice = choose(lessons, signals.names, config, seed=seed)
     for_new = choose(of_newcomers, signals.names, config, seed=seed) if of_newcomers else choice
+    fresh = find_new(signals)
+    for_new_items = for_crossings = untold = None
+    if fresh.any():
+        names, hidden = new_item_signals(signals, fresh).names, _there(of_new_items)
+        for_new_items = choose(hidden, names, config, seed=seed) if hidden else None
+        untold = PlainSum(UNTESTED, names)  # no past window tells: all signals alike
+    if crossings := _there(of_crossings):
+        for_crossings = choose(crossings, signals.names, config, seed=seed)
     trial = None if latest is None else _trial(*latest, lessons[0], choice)
     return Recommender(
         past=read_past(events, n_items),
@@ -74,6 +92,10 @@ def fit_recommender(
         report=choice.report,
         newcomer_ranker=for_new.ranker,
         newcomer_report=for_new.report,
+        new_item_ranker=for_new_items.ranker if for_new_items else untold,
+        new_item_report=for_new_items.report if for_new_items else None,
+        crossing_ranker=for_crossings.ranker if for_crossings else None,
+        crossing_report=for_crossings.report if for_crossings else None,
         fused=space.fused.values,
         membership=tree.membership,
         transitions=fit_transitions(events, tree.membership, seed=seed),
@@ -95,30 +117,5 @@ def _trial(window: Window, known: Evidence, membership: sp.csr_array, lesson: Le
     return Trial(lesson, scores, known.take(users), membership, sp.csr_array(disliked[users]))
 
 
-def _lesson(past: Past, target: sp.csr_array, signals: Signals, config: RecommendConfig) -> Lesson:
-    """Candidates of some users with what came of them, in batches.
-
-    Args:
-        past: of n users. target: (n, n_items) 0/1, no row empty.
-    """
-    step = batch_size(signals, config.n_candidates)
-    starts = range(0, past.n_users, step)
-    rows = [np.arange(start, min(start + step, past.n_users), dtype=np.int32) for start in starts]
-    parts = [_look(past.take(batch), sp.csr_array(target[batch]), signals, config) for batch in rows]
-    return Lesson(
-        Candidates(
-            np.concatenate([p.candidates.item_rows for p in parts]),
-            np.concatenate([p.candidates.valid for p in parts]),
-            np.concatenate([p.candidates.features for p in parts]),
-        ),
-        np.concatenate([p.hit for p in parts]),
-        np.concatenate([p.ideal for p in parts]),
-    )
-
-
-def _look(past: Past, target: sp.csr_array, signals: Signals, config: RecommendConfig) -> Lesson:
-    scores = signals.score(past)
-    item_rows, valid = pick_candidates(scores, past.touched, config.n_candidates)
-    liked: BoolArray = np.asarray(target.toarray() > 0)
-    hit = np.take_along_axis(liked, item_rows, axis=1) & valid
-    return Lesson(describe(signals, scores, past, item_rows, valid), hit, np.diff(target.indptr).astype(np.int32))
+def _there(lessons: list[Lesson | None]) -> list[Lesson]:
+    return [lesson for lesson in lessons if lesson is not None]

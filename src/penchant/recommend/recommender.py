@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Self
 
@@ -18,6 +18,7 @@ from penchant.recommend.aversion import evidence_of_new
 from penchant.recommend.batch import Batch, Wanted, batch_size, empty_lists, points_of
 from penchant.recommend.cold import similar_items
 from penchant.recommend.listing import ListMaker, table_of
+from penchant.recommend.new_items import NewItems, find_new, new_item_signals
 from penchant.recommend.past import Past, past_of_new
 from penchant.recommend.penalties import Penalties
 from penchant.recommend.rank import Ranker, ranker_from_parts
@@ -34,7 +35,9 @@ class Recommender:
     windows · report: the comparison that chose it (see `choose`) · newcomer_ranker, newcomer_report: the same for
     people who are not in the log, chosen on newcomers of the past windows · fused: (n_items, d) unit rows · membership:
     (n_items, n_leaves) of the tree, which ties listed items to interests · transitions: between interests; `propose`
-    says which new ones whom · penalties: what aversion and saturation take off a ranking.
+    says which new ones whom · penalties: what aversion and saturation take off a ranking · new_item_ranker,
+    new_item_report: for lists of new items alone (`new_items`); None where no item is new · crossing_ranker,
+    crossing_report: for lists in another domain (`crossings`); None where there is nothing to learn of it.
     """
 
     past: Past
@@ -48,6 +51,10 @@ class Recommender:
     transitions: Transitions
     penalties: Penalties
     config: RecommendConfig
+    new_item_ranker: Ranker | None = None
+    new_item_report: pl.DataFrame | None = None
+    crossing_ranker: Ranker | None = None
+    crossing_report: pl.DataFrame | None = None
 
     @property
     def chosen(self) -> str:
@@ -80,9 +87,10 @@ class Recommender:
             user_rows: (n,) rows of the log's users.
             profiles: their interest points: the leaves give each item its interest and layer, and each layer's best
                 leaves add candidates.
-            allowed: (n_items,) the items that may be listed; a list is filled from them as far as there are k.
+            allowed: (n_items,) the items that may be listed; a list is filled from them as far as there are k. Where
+                no known item is among them, `new_items` makes the list.
             source: (n_items,) the items of the past that are read (`Past.of_items`). Layers come of the whole past, so
-                they are not told then (-1) and bring no candidates.
+                they are not told then (-1) and bring no candidates. `crossing_ranker` orders such lists.
             why: add the columns of `contributions.COLUMNS`. evidence: False leaves that column empty, and is quicker.
         Raises:
             ConfigError: k is below 1. DataError: a row is no user of this log; names the first.
@@ -109,7 +117,7 @@ class Recommender:
                 one = Batch(batch, past, points_of(leaves, bounds, batch), known, in_log=True)
             else:
                 one = Batch(batch, past.of_items(source), None, known, in_log=False)
-            frames.append(self._maker.make(one, wanted, self.ranker))
+            frames.append(self._make(one, wanted, (source is not None and self.crossing_ranker) or self.ranker))
         return Recommendations(pl.concat([empty_lists(why), *frames]))
 
     def lists(
@@ -179,7 +187,7 @@ class Recommender:
         batches = [np.arange(s, min(s + step, n_users), dtype=np.int32) for s in range(0, n_users, step)]
         known = evidence_of_new(owners, rows, np.asarray(weights), self.penalties.evidence.crowd, n_users=n_users)
         frames = [
-            self._maker.make(
+            self._make(
                 Batch(batch, past.take(batch), None, known.take(batch), in_log=False), wanted, self.newcomer_ranker
             )
             for batch in batches
@@ -229,6 +237,9 @@ class Recommender:
         """Everything needed to recommend without the log, names of the inner parts as prefixes."""
         inner = {"past": self.past.to_parts(), **self.signals.to_parts(), "ranker": self.ranker.to_parts()}
         inner["newcomer_ranker"] = self.newcomer_ranker.to_parts()
+        others = {"new_item": self.new_item_ranker, "crossing": self.crossing_ranker}
+        reports = {"new_item_report": self.new_item_report, "crossing_report": self.crossing_report}
+        inner |= {f"{name}_ranker": ranker.to_parts() for name, ranker in others.items() if ranker is not None}
         inner |= {"transitions": self.transitions.to_parts(), "penalties": self.penalties.to_parts()}
         return Parts(
             {"settings": self.config.model_dump(mode="json"), **{name: dict(p.config) for name, p in inner.items()}},
@@ -237,7 +248,11 @@ class Recommender:
                 **csr_to_arrays(self.membership, "membership"),
                 **{f"{n}__{key}": a for n, p in inner.items() for key, a in p.arrays.items()},
             },
-            {"report": self.report, "newcomer_report": self.newcomer_report},
+            {
+                "report": self.report,
+                "newcomer_report": self.newcomer_report,
+                **{name: table for name, table in reports.items() if table is not None},
+            },
         )
 
     @classmethod
@@ -246,6 +261,9 @@ class Recommender:
             start = f"{name}__"
             arrays = {k.removeprefix(start): v for k, v in parts.arrays.items() if k.startswith(start)}
             return Parts(parts.config[name], arrays)
+
+        def maybe(name: str) -> Ranker | None:
+            return ranker_from_parts(inner(name)) if name in parts.config else None
 
         return cls(
             past=Past.from_parts(inner("past")),
@@ -259,11 +277,35 @@ class Recommender:
             penalties=Penalties.from_parts(inner("penalties")),
             fused=parts.arrays["fused"],
             config=RecommendConfig.model_validate(parts.config["settings"]),
+            new_item_ranker=maybe("new_item_ranker"),
+            new_item_report=parts.tables.get("new_item_report"),
+            crossing_ranker=maybe("crossing_ranker"),
+            crossing_report=parts.tables.get("crossing_report"),
         )
 
     @cached_property
     def _maker(self) -> ListMaker:
-        return ListMaker(self.signals, self.fused, self.membership, self.transitions, self.penalties, self.config)
+        new_items = self._new_items if self.config.n_explore else None
+        return ListMaker(
+            self.signals, self.fused, self.membership, self.transitions, self.penalties, self.config, new_items
+        )
+
+    @cached_property
+    def _new_items(self) -> NewItems | None:
+        if self.new_item_ranker is None:
+            return None
+        signals = new_item_signals(self.signals, find_new(self.signals))
+        return NewItems(signals, self.new_item_ranker, self.config.n_candidates)
+
+    def _make(self, batch: Batch, wanted: Wanted, ranker: Ranker) -> pl.DataFrame:
+        """The lists of a batch: by `ranker`, or where they may hold new items alone, by what orders those."""
+        new = self._new_items if wanted.allowed is not None else None
+        if new is None or not new.only(wanted.allowed):
+            return self._maker.make(batch, wanted, ranker)
+        found = replace(self._maker, signals=new.signals, new_items=None).make(batch, wanted, new.ranker)
+        # what is said of its neighbours brought it: nothing is popular of which nobody has heard
+        brought = pl.when(pl.col("source").str.starts_with("popular")).then(pl.lit("text")).otherwise("source")
+        return found.with_columns(brought.alias("source"))
 
     def _step(self, k: int) -> int:
         """Users of one batch."""

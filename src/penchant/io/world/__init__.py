@@ -66,11 +66,11 @@ def make_world(
         n_users: accounts, bots among them. n_items: size of the catalogue. n_days: length of the log.
         n_events: length of the log in events, exactly (None: 140 a user). language: of texts; "mixed" = each item
         and each user has one of the two. level: how much noise (`noise.LEVELS`). seed: >= 0.
-        overlap: None = one market of twelve domains. A share: two domains, books and films, that hold the same interests
-        in words of which they share a third; this share of the accounts uses both, every other one of the two.
+        overlap: None = one market of twelve domains. A share: two domains, books and films, with the same
+        interests told in words of which they share a third; this share of the accounts uses both, others one of them.
     Raises:
-        ConfigError: a number too small (10 users, 20 items, 14 days, one event a user), a share outside 0..1, an unknown
-        language or level.
+        ConfigError: a number too small (10 users, 20 items, 14 days, one event a user), a share outside 0..1,
+        an unknown language or level.
 
     >>> world = make_world(n_users=50, n_items=60, n_days=30)
     >>> world.events.height, world.items.height, world.truth["interests"].height

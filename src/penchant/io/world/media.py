@@ -10,7 +10,7 @@ from penchant.io.world.lexicon import LANGUAGES, Lexicon
 Rows = npt.NDArray[np.int64]
 
 MEDIA = ("books", "films")
-NAMES = {"en": ("Books", "Films"), "zh": ("图书", "影片")}
+NAMES: dict[str, tuple[str, ...]] = {"en": ("Books", "Films"), "zh": ("图书", "影片")}
 WORDS = {
     "en": (
         "book author paperback reading chapter story translated pages hardcover edition print cover".split(),
