@@ -12,7 +12,14 @@ from penchant.recommend.choose import UNTESTED, Choice, check_method, choose
 from penchant.recommend.crossings import crossing_lesson, domains_of
 from penchant.recommend.ignored import is_impression
 from penchant.recommend.lessons import make_lesson
-from penchant.recommend.new_items import find_new, new_item_lesson, new_item_signals
+from penchant.recommend.new_items import (
+    category_matrix,
+    find_new,
+    item_traits,
+    new_item_lesson,
+    new_item_signals,
+    weigh_labels,
+)
 from penchant.recommend.newcomers import find_newcomers
 from penchant.recommend.past import read_past
 from penchant.recommend.penalties import Trial, fit_penalties
@@ -52,7 +59,7 @@ def fit_recommender(
     lessons, of_newcomers = [], []
     of_new_items: list[Lesson | None] = []
     of_crossings: list[Lesson | None] = []
-    domain = domains_of(items)
+    domain, categories, labels = domains_of(items), category_matrix(items), None
     skips: list[Outcomes] = []
     dislikes: list[Outcomes] = []
     latest = None
@@ -67,7 +74,9 @@ def fit_recommender(
         if new is not None:
             of_newcomers.append(make_lesson(new.past, new.target, signals, config))
         if len(lessons) <= SPECIAL_WINDOWS:
-            of_new_items.append(new_item_lesson(window, everybody, signals, config, seed=seed))
+            labels = weigh_labels(categories, signals) if labels is None else labels
+            traits = item_traits(text, labels)
+            of_new_items.append(new_item_lesson(window, everybody, signals, traits, config, seed=seed))
             of_crossings.append(crossing_lesson(window, everybody, signals, domain, config, seed=seed))
         known = read_evidence(window.before, n_items, *fading)
         for told, shown in ((skips, only_shown), (dislikes, False)):
@@ -76,10 +85,12 @@ def fit_recommender(
     signals = fit_signals(events, n_items, text, tree.membership, config, half_lives, seed=seed)
     choice = choose(lessons, signals.names, config, seed=seed)
     for_new = choose(of_newcomers, signals.names, config, seed=seed) if of_newcomers else choice
-    fresh = find_new(signals)
+    labels = weigh_labels(categories, signals) if labels is None else labels
+    traits = item_traits(text, labels)
+    fresh = find_new(signals, traits)
     for_new_items = for_crossings = untold = None
     if fresh.any():
-        names, hidden = new_item_signals(signals, fresh).names, _there(of_new_items)
+        names, hidden = new_item_signals(signals, traits, fresh).names, _there(of_new_items)
         for_new_items = choose(hidden, names, config, seed=seed) if hidden else None
         untold = PlainSum(UNTESTED, names)  # no past window tells: all signals alike
     if crossings := _there(of_crossings):
@@ -92,6 +103,7 @@ def fit_recommender(
         report=choice.report,
         newcomer_ranker=for_new.ranker,
         newcomer_report=for_new.report,
+        labels=labels,
         new_item_ranker=for_new_items.ranker if for_new_items else untold,
         new_item_report=for_new_items.report if for_new_items else None,
         crossing_ranker=for_crossings.ranker if for_crossings else None,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import scipy.sparse as sp
 
@@ -31,6 +33,11 @@ def make_lesson(
         _look(past.take(batch), sp.csr_array(target[batch]), signals, config, sp.csr_array(closed[batch]))
         for batch in rows
     ]
+    return join(parts)
+
+
+def join(parts: Sequence[Lesson]) -> Lesson:
+    """The users of several lessons on the same signals as one; at least one lesson."""
     return Lesson(
         Candidates(
             np.concatenate([p.candidates.item_rows for p in parts]),

@@ -12,14 +12,15 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 import scipy.sparse as sp
 
 from penchant.config import RecommendConfig
-from penchant.data import BoolArray, FloatArray, IntArray
+from penchant.data import BoolArray, FloatArray, IntArray, Items
 from penchant.recommend.batch import closed_items
 from penchant.recommend.candidates import describe, pick_candidates
 from penchant.recommend.cold import FEW_USERS
-from penchant.recommend.lessons import make_lesson
+from penchant.recommend.lessons import join, make_lesson
 from penchant.recommend.past import Past
 from penchant.recommend.rank import Lesson, Ranker
 from penchant.recommend.signals import OWN_HALF_LIVES, Signals
@@ -30,24 +31,35 @@ N_NEAR = 20  # known items that speak for a new one
 NEAR_TEMPERATURE = 0.1  # of the softmax over their cosines
 RIDGES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 OWN_TEXT = ("text", "text_last5")  # read of the item's own text, not of its neighbours'
-BY_TEXT = ("als_by_text", "text_fit", "text_fit_last5")  # regressions: of factors, of likes, of the last likes
-HIDDEN = 0.2  # of the known items, in a lesson
-MAX_USERS = 1000  # of a lesson
+EXPECTED = {"popular_by_text": "popular", "popular_30d_by_text": "popular_30d"}
+BY_TEXT = (
+    *EXPECTED,
+    "als_by_text",
+    "text_fit",
+    "text_fit_last5",
+)  # regressions
+LABEL_WEIGHTS = (0.0, 0.25, 0.5, 1.0)
+MIN_CATEGORY, MAX_CATEGORIES = 5, 256
+N_FOLDS = 5  # a fifth of the known items is hidden at a time
+MAX_USERS, ENOUGH_USERS = 1000, 500  # of a fold; of the folds of a window
 
 
 @dataclass(frozen=True, kw_only=True)
 class NewItemSignals(Signals):
     """The signals of a moment as they speak for new items; zero for all others.
 
-    known: the signals themselves · new: (n_items,) · near: (n_items, n_items) CSR, rows of new items: shares of the
-    known items nearest by text · told: (n_items, f) factors as texts foretell them · fitted: (n_items, d) texts of
-    known items as a ridge regression of likes on texts reads them.
+    known: the signals themselves · traits: of `item_traits` · new: (n_items,) · near: (n_items, n_items) CSR, rows of
+    new items: shares of the nearest known items · factors: (n_items, f) and expected: (n, n_items) ALS factors and
+    popularity as a ridge regression on traits foretells them · fitted: (n_items, d) traits of known items as a ridge
+    regression of likes reads them.
     """
 
     known: Signals
+    traits: FloatArray
     new: BoolArray
     near: sp.csr_array
-    told: FloatArray
+    factors: FloatArray
+    expected: FloatArray
     fitted: FloatArray
 
     @property
@@ -65,18 +77,21 @@ class NewItemSignals(Signals):
             else:
                 of_new = values[:, rows] if name in OWN_TEXT else np.asarray((near @ values.T).T, np.float32)
                 out[name] = self._spread(of_new, rows)
-        text = np.zeros((self.n_items, 0), np.float32) if self.text is None else self.text
         for name in BY_TEXT:
             if wanted is not None and name not in wanted:
+                continue
+            if name in EXPECTED:
+                value = self.expected[self.popular_names.index(EXPECTED[name])] * self.new
+                out[name] = np.broadcast_to(value.astype(np.float32), (past.n_users, self.n_items))
                 continue
             with one_thread("blas"):  # equal bytes on any number of threads
                 if name == "als_by_text":
                     users = self.als.user_factors(np.arange(past.n_users, dtype=np.int32), past.matrix())
-                    of_new = users @ self.told[rows].T
+                    of_new = users @ self.factors[rows].T
                 else:
                     fade = np.exp2(-past.own_age / OWN_HALF_LIVES["last5"]).astype(np.float32)
                     read = past.matrix(fade if name.endswith("last5") else None)
-                    of_new = np.asarray(read @ self.fitted, np.float32) @ text[rows].T
+                    of_new = np.asarray(read @ self.fitted, np.float32) @ self.traits[rows].T
             out[name] = self._spread(np.asarray(of_new, np.float32), rows)
         return out
 
@@ -86,89 +101,164 @@ class NewItemSignals(Signals):
         return full
 
 
-def find_new(signals: Signals) -> BoolArray:
-    """(n_items,) the items with a text that fewer than FEW_USERS users liked."""
-    return has_text(signals) & (signals.popular("popular") < FEW_USERS)
-
-
-def has_text(signals: Signals) -> BoolArray:
-    if signals.text is None:
-        return np.zeros(signals.n_items, np.bool_)
-    return np.asarray(np.abs(signals.text).sum(axis=1) > 0)
-
-
-def new_item_signals(signals: Signals, new: BoolArray, known: BoolArray | None = None) -> NewItemSignals:
-    """Let known items with a text speak for new ones. Cost: one ridge regression of factors on texts.
+def item_traits(text: FloatArray | None, labels: sp.csr_array) -> FloatArray:
+    """(n_items, d) unit rows: the text beside the labels; zero where an item has neither.
 
     Args:
-        new: (n_items,) all have a text. known: (n_items,) None = all that are not new and have a text.
+        text: (n_items, d') unit rows or None. labels: of `weigh_labels`.
+    """
+    if not labels.nnz:
+        return np.zeros((labels.shape[0], 1), np.float32) if text is None else text
+    dense = labels.toarray()
+    return _unit(dense if text is None else np.concatenate([text, dense], axis=1))
+
+
+def weigh_labels(categories: sp.csr_array, signals: Signals) -> sp.csr_array:
+    """Categories as rows of the length they are worth beside the text (1) in this log: one of LABEL_WEIGHTS.
+
+    That whose neighbours foretell best: each known item is judged by the cosine of its ALS factors and the mean of
+    those of its neighbours, itself left out.
+
+    Args:
+        categories: of `category_matrix`. signals: of the log.
+    """
+    size = np.sqrt(np.maximum(categories.sum(axis=1), 1.0))
+    unit = sp.csr_array(categories.multiply(1.0 / size[:, None]), dtype=np.float32)
+    known = signals.popular("popular") >= FEW_USERS
+    factors = _unit(signals.als.item_factors)
+    best, at = -1.0, 0.0
+    for weight in LABEL_WEIGHTS if categories.nnz else ():
+        traits = item_traits(signals.text, sp.csr_array(unit * np.float32(weight)))
+        told = described(traits) & known
+        if told.sum() > N_NEAR:
+            near = nearest(traits, told, told)
+            alike = float((_unit(np.asarray(near @ factors, np.float32)) * factors).sum())
+            best, at = max((best, at), (alike, weight))
+    out = sp.csr_array(unit * np.float32(at))
+    out.eliminate_zeros()
+    return out
+
+
+def category_matrix(items: Items) -> sp.csr_array:
+    """(n_items, m) 0/1: the categories that at least MIN_CATEGORY items have, at most MAX_CATEGORIES of them."""
+    pairs = items.table.select(pl.int_range(pl.len()).alias("row"), "categories").explode("categories").drop_nulls()
+    common = (
+        pairs.group_by("categories")
+        .len()
+        .filter(pl.col("len") >= MIN_CATEGORY)
+        .sort(pl.col("len"), "categories", descending=[True, False])
+        .head(MAX_CATEGORIES)
+        .with_row_index("column")
+    )
+    at = pairs.join(common, on="categories").unique(["row", "column"]).sort("row", "column")
+    where = (at["row"].to_numpy(), at["column"].to_numpy())
+    return sp.csr_array((np.ones(at.height, np.float32), where), shape=(len(items), common.height))
+
+
+def find_new(signals: Signals, traits: FloatArray) -> BoolArray:
+    """(n_items,) the items with a text or a category that fewer than FEW_USERS users liked."""
+    return described(traits) & (signals.popular("popular") < FEW_USERS)
+
+
+def described(traits: FloatArray) -> BoolArray:
+    """(n_items,) whether an item has any trait."""
+    return np.asarray(np.abs(traits).sum(axis=1) > 0)
+
+
+def new_item_signals(
+    signals: Signals, traits: FloatArray, new: BoolArray, known: BoolArray | None = None
+) -> NewItemSignals:
+    """Let known items speak for new ones. Cost: a ridge regression of factors and popularity on traits.
+
+    Args:
+        traits: (n_items, d) of `item_traits`. new: (n_items,) all have traits. known: (n_items,) None = all that are
+            not new; those without traits are left out.
     """
     from sklearn.linear_model import RidgeCV
 
-    text = signals.text
-    assert text is not None
-    known = has_text(signals) & (~new if known is None else known)
-    near = nearest(text, known, new)
+    known = described(traits) & (~new if known is None else known)
+    popularity = np.log1p(signals.popularity).T
+    factors = signals.als.item_factors.shape[1]
+    told, fitted = np.zeros((len(traits), factors + len(signals.popularity)), np.float32), np.zeros_like(traits)
     with one_thread("blas"):  # equal bytes on any number of threads
-        told, fitted = np.zeros((len(text), signals.als.item_factors.shape[1]), np.float32), np.zeros_like(text)
         if known.sum() > 1:
-            x = text[known]
-            ridge = RidgeCV(RIDGES).fit(x, signals.als.item_factors[known])
-            told = np.asarray(ridge.predict(text), np.float32)
-            gram = x.T @ x + np.float32(ridge.alpha_) * np.eye(x.shape[1], dtype=np.float32)
+            x, y = traits[known], np.concatenate([signals.als.item_factors, popularity], axis=1)[known]
+            ridge = RidgeCV(RIDGES, alpha_per_target=True).fit(x, y)
+            told = np.asarray(ridge.predict(traits), np.float32)
+            alpha = np.float32(np.median(ridge.alpha_[:factors]))
+            gram = x.T @ x + alpha * np.eye(x.shape[1], dtype=np.float32)
             fitted[known] = np.linalg.solve(gram, x.T).T
+    near = nearest(traits, known, new)
     own = {field.name: getattr(signals, field.name) for field in fields(Signals)}
     own["item_features"] = np.asarray(near @ signals.item_features, np.float32)
-    return NewItemSignals(**own, known=signals, new=new, near=near, told=told, fitted=fitted)
+    return NewItemSignals(
+        **own,
+        known=signals,
+        traits=traits,
+        new=new,
+        near=near,
+        factors=told[:, :factors],
+        expected=np.expm1(np.maximum(told[:, factors:], 0.0)).T,
+        fitted=fitted,
+    )
 
 
-def nearest(text: FloatArray, known: BoolArray, new: BoolArray) -> sp.csr_array:
-    """(n_items, n_items): for each new item shares of its N_NEAR nearest known ones, sum 1."""
+def _unit(values: FloatArray) -> FloatArray:
+    norm = np.linalg.norm(values, axis=1, keepdims=True)
+    return np.asarray(np.divide(values, norm, out=np.zeros_like(values), where=norm > 0), np.float32)
+
+
+def nearest(traits: FloatArray, known: BoolArray, new: BoolArray) -> sp.csr_array:
+    """(n_items, n_items): for each new item shares of its N_NEAR nearest known ones but itself, sum 1."""
     rows, others = np.flatnonzero(new), np.flatnonzero(known)
     width = min(N_NEAR, len(others))
-    with one_thread("blas"):
-        cosine = text[rows] @ text[others].T
+    with one_thread("blas"):  # equal bytes on any number of threads
+        cosine = traits[rows] @ traits[others].T
+    cosine[rows[:, None] == others] = -1.0  # itself
     top = np.argsort(-cosine, axis=1, kind="stable")[:, :width]
     share = np.exp(np.take_along_axis(cosine, top, axis=1) / NEAR_TEMPERATURE)
     share /= share.sum(axis=1, keepdims=True)
     at = (np.repeat(rows, width), others[top].ravel())
-    return sp.csr_array((share.ravel().astype(np.float32), at), shape=(len(text), len(text)))
+    return sp.csr_array((share.ravel().astype(np.float32), at), shape=(len(traits), len(traits)))
 
 
 def new_item_lesson(
-    window: Window, past: Past, signals: Signals, config: RecommendConfig, *, seed: int
+    window: Window, past: Past, signals: Signals, traits: FloatArray, config: RecommendConfig, *, seed: int
 ) -> Lesson | None:
     """What lists of new items would have been judged by in a past window.
 
-    New are a draw of the known items with a text, whose likes before the window are not read, and the items with a text
-    that were first liked in it.
+    Known items with traits fall into N_FOLDS. New are those of one fold, whose likes before the window are not read,
+    and the items with traits that were first liked in it. Folds are taken until ENOUGH_USERS tell.
 
     Args:
-        past: of all users before the window.
+        past: of all users before the window. traits: of `item_traits`.
     Returns:
-        None without texts, or with fewer than `min_window_users` users who newly liked such an item.
+        None where fewer than `min_window_users` users newly liked such an item.
     """
-    told = has_text(signals)
-    if not told.any():
-        return None
+    told = described(traits)
     known = signals.popular("popular") >= FEW_USERS
+    first_liked = ~known & told & (np.asarray(window.target.sum(axis=0)).ravel() > 0)
     draw = np.random.default_rng([seed, 13])
-    hidden = known & told & (draw.random(len(known)) < HIDDEN)
-    first_liked = np.asarray(window.target.sum(axis=0)).ravel() > 0
-    new = hidden | (~known & told & first_liked)
-    known = known & ~hidden
-    target = sp.csr_array(window.target[window.user_rows])
-    target.data = target.data * new[target.indices]
-    target.eliminate_zeros()
-    users = np.flatnonzero(np.diff(target.indptr)).astype(np.int32)
-    if len(users) > MAX_USERS:
-        users = np.sort(draw.choice(users, MAX_USERS, replace=False))
-    if len(users) < config.min_window_users or not (known & told).any():
-        return None
-    whole = past.take(window.user_rows[users])
-    of_new = new_item_signals(signals, new, known)
-    closed = closed_items(whole, seen_too=False, allowed=new)
-    return make_lesson(whole.of_items(known), sp.csr_array(target[users]), of_new, config, closed)
+    fold = draw.integers(0, N_FOLDS, len(known))
+    out: list[Lesson] = []
+    for i in range(N_FOLDS):
+        hidden = known & told & (fold == i)
+        new, read = hidden | first_liked, known & ~hidden
+        target = sp.csr_array(window.target[window.user_rows])
+        target.data = target.data * new[target.indices]
+        target.eliminate_zeros()
+        users = np.flatnonzero(np.diff(target.indptr)).astype(np.int32)
+        if len(users) > MAX_USERS:
+            users = np.sort(draw.choice(users, MAX_USERS, replace=False))
+        if not len(users) or not (read & told).any():
+            continue
+        whole = past.take(window.user_rows[users])
+        of_new = new_item_signals(signals, traits, new, read)
+        closed = closed_items(whole, seen_too=False, allowed=new)
+        out.append(make_lesson(whole.of_items(read), sp.csr_array(target[users]), of_new, config, closed))
+        if sum(len(lesson.ideal) for lesson in out) >= ENOUGH_USERS:
+            break
+    return join(out) if sum(len(lesson.ideal) for lesson in out) >= config.min_window_users else None
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from penchant.recommend.aversion import evidence_of_new
 from penchant.recommend.batch import Batch, Wanted, batch_size, empty_lists, points_of
 from penchant.recommend.cold import similar_items
 from penchant.recommend.listing import ListMaker, table_of
-from penchant.recommend.new_items import NewItems, find_new, new_item_signals
+from penchant.recommend.new_items import NewItems, find_new, item_traits, new_item_signals
 from penchant.recommend.past import Past, past_of_new
 from penchant.recommend.penalties import Penalties
 from penchant.recommend.rank import Ranker, ranker_from_parts
@@ -35,9 +35,10 @@ class Recommender:
     windows · report: the comparison that chose it (see `choose`) · newcomer_ranker, newcomer_report: the same for
     people who are not in the log, chosen on newcomers of the past windows · fused: (n_items, d) unit rows · membership:
     (n_items, n_leaves) of the tree, which ties listed items to interests · transitions: between interests; `propose`
-    says which new ones whom · penalties: what aversion and saturation take off a ranking · new_item_ranker,
-    new_item_report: for lists of new items alone (`new_items`); None where no item is new · crossing_ranker,
-    crossing_report: for lists in another domain (`crossings`); None where there is nothing to learn of it.
+    says which new ones whom · penalties: what aversion and saturation take off a ranking · labels: (n_items, m)
+    categories by which new items are told, see `new_items.weigh_labels` · new_item_ranker, new_item_report: for lists
+    of new items alone (`new_items`); None where no item is new · crossing_ranker, crossing_report: for lists in another
+    domain (`crossings`); None where there is nothing to learn of it.
     """
 
     past: Past
@@ -51,6 +52,7 @@ class Recommender:
     transitions: Transitions
     penalties: Penalties
     config: RecommendConfig
+    labels: sp.csr_array | None = None
     new_item_ranker: Ranker | None = None
     new_item_report: pl.DataFrame | None = None
     crossing_ranker: Ranker | None = None
@@ -246,6 +248,7 @@ class Recommender:
             {
                 "fused": self.fused,
                 **csr_to_arrays(self.membership, "membership"),
+                **({} if self.labels is None else csr_to_arrays(self.labels, "labels")),
                 **{f"{n}__{key}": a for n, p in inner.items() for key, a in p.arrays.items()},
             },
             {
@@ -277,6 +280,7 @@ class Recommender:
             penalties=Penalties.from_parts(inner("penalties")),
             fused=parts.arrays["fused"],
             config=RecommendConfig.model_validate(parts.config["settings"]),
+            labels=csr_from_arrays(parts.arrays, "labels") if "labels_data" in parts.arrays else None,
             new_item_ranker=maybe("new_item_ranker"),
             new_item_report=parts.tables.get("new_item_report"),
             crossing_ranker=maybe("crossing_ranker"),
@@ -294,7 +298,9 @@ class Recommender:
     def _new_items(self) -> NewItems | None:
         if self.new_item_ranker is None:
             return None
-        signals = new_item_signals(self.signals, find_new(self.signals))
+        labels = sp.csr_array((self.signals.n_items, 0), dtype=np.float32) if self.labels is None else self.labels
+        traits = item_traits(self.signals.text, labels)
+        signals = new_item_signals(self.signals, traits, find_new(self.signals, traits))
         return NewItems(signals, self.new_item_ranker, self.config.n_candidates)
 
     def _make(self, batch: Batch, wanted: Wanted, ranker: Ranker) -> pl.DataFrame:
