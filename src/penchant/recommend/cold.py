@@ -64,7 +64,7 @@ def near_new_items(
     vectors: FloatArray,
     n: int,
 ) -> tuple[IntArray, FloatArray]:
-    """The new items (liked by fewer than FEW_USERS users) that lie nearest to each user's past, where none has a text.
+    """The new items (liked by fewer than FEW_USERS users) that lie nearest to each user's past, by any vectors.
 
     Args:
         closed: (n_users, n_items) stored entries are left out. listed: (n_users, n_items) in the lists already.

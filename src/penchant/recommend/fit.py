@@ -17,7 +17,7 @@ from penchant.recommend.new_items import (
     find_new,
     item_traits,
     new_item_lesson,
-    new_item_signals,
+    new_item_names,
     weigh_labels,
 )
 from penchant.recommend.newcomers import find_newcomers
@@ -90,7 +90,7 @@ def fit_recommender(
     fresh = find_new(signals, traits)
     for_new_items = for_crossings = untold = None
     if fresh.any():
-        names, hidden = new_item_signals(signals, traits, fresh).names, _there(of_new_items)
+        names, hidden = new_item_names(signals), _there(of_new_items)
         for_new_items = choose(hidden, names, config, seed=seed) if hidden else None
         untold = PlainSum(UNTESTED, names)  # no past window tells: all signals alike
     if crossings := _there(of_crossings):

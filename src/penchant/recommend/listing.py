@@ -130,7 +130,7 @@ class ListMaker:
         n = min(self.config.n_explore, places.items.shape[1])
         if self.new_items is not None:
             new = self.new_items.best(batch.past, closed, listed, n)
-        else:
+        else:  # no item is described, or none is new
             popular = self.signals.popular("popular")
             new = near_new_items(batch.past, closed, listed, popular, self.fused, n)
         return with_new_items(places, *new)

@@ -32,13 +32,10 @@ NEAR_TEMPERATURE = 0.1  # of the softmax over their cosines
 RIDGES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 OWN_TEXT = ("text", "text_last5")  # read of the item's own text, not of its neighbours'
 EXPECTED = {"popular_by_text": "popular", "popular_30d_by_text": "popular_30d"}
-BY_TEXT = (
-    *EXPECTED,
-    "als_by_text",
-    "text_fit",
-    "text_fit_last5",
-)  # regressions
+BY_TEXT = (*EXPECTED, "als_by_text", "text_fit", "text_fit_last5")  # regressions
 LABEL_WEIGHTS = (0.0, 0.25, 0.5, 1.0)
+MAX_JUDGED = 2000  # items that tell what categories are worth
+BLOCK_BYTES = 128_000_000  # of cosines at a time
 MIN_CATEGORY, MAX_CATEGORIES = 5, 256
 N_FOLDS = 5  # a fifth of the known items is hidden at a time
 MAX_USERS, ENOUGH_USERS = 1000, 500  # of a fold; of the folds of a window
@@ -64,7 +61,7 @@ class NewItemSignals(Signals):
 
     @property
     def names(self) -> tuple[str, ...]:
-        return (*self.known.names, *BY_TEXT)
+        return new_item_names(self.known)
 
     def score(self, past: Past, wanted: frozenset[str] | None = None) -> dict[str, FloatArray]:
         """As `Signals.score`, for new items alone."""
@@ -101,6 +98,11 @@ class NewItemSignals(Signals):
         return full
 
 
+def new_item_names(signals: Signals) -> tuple[str, ...]:
+    """Names of the signals of new items: those of the known ones, then BY_TEXT."""
+    return (*signals.names, *BY_TEXT)
+
+
 def item_traits(text: FloatArray | None, labels: sp.csr_array) -> FloatArray:
     """(n_items, d) unit rows: the text beside the labels; zero where an item has neither.
 
@@ -131,7 +133,9 @@ def weigh_labels(categories: sp.csr_array, signals: Signals) -> sp.csr_array:
         traits = item_traits(signals.text, sp.csr_array(unit * np.float32(weight)))
         told = described(traits) & known
         if told.sum() > N_NEAR:
-            near = nearest(traits, told, told)
+            judged = np.zeros(len(told), np.bool_)
+            judged[np.flatnonzero(told)[:: -(-int(told.sum()) // MAX_JUDGED)]] = True
+            near = nearest(traits, told, judged)
             alike = float((_unit(np.asarray(near @ factors, np.float32)) * factors).sum())
             best, at = max((best, at), (alike, weight))
     out = sp.csr_array(unit * np.float32(at))
@@ -212,14 +216,19 @@ def nearest(traits: FloatArray, known: BoolArray, new: BoolArray) -> sp.csr_arra
     """(n_items, n_items): for each new item shares of its N_NEAR nearest known ones but itself, sum 1."""
     rows, others = np.flatnonzero(new), np.flatnonzero(known)
     width = min(N_NEAR, len(others))
-    with one_thread("blas"):  # equal bytes on any number of threads
-        cosine = traits[rows] @ traits[others].T
-    cosine[rows[:, None] == others] = -1.0  # itself
-    top = np.argsort(-cosine, axis=1, kind="stable")[:, :width]
-    share = np.exp(np.take_along_axis(cosine, top, axis=1) / NEAR_TEMPERATURE)
-    share /= share.sum(axis=1, keepdims=True)
-    at = (np.repeat(rows, width), others[top].ravel())
-    return sp.csr_array((share.ravel().astype(np.float32), at), shape=(len(traits), len(traits)))
+    nearest_rows, shares = np.zeros((len(rows), width), np.int64), np.zeros((len(rows), width), np.float32)
+    step = max(1, BLOCK_BYTES // (4 * max(1, len(others))))
+    for start in range(0, len(rows), step):
+        block = rows[start : start + step]
+        with one_thread("blas"):  # equal bytes on any number of threads
+            cosine = traits[block] @ traits[others].T
+        cosine[block[:, None] == others] = -1.0  # itself
+        top = np.argsort(-cosine, axis=1, kind="stable")[:, :width]
+        share = np.exp(np.take_along_axis(cosine, top, axis=1) / NEAR_TEMPERATURE)
+        shares[start : start + step] = share / share.sum(axis=1, keepdims=True)
+        nearest_rows[start : start + step] = others[top]
+    at = (np.repeat(rows, width), nearest_rows.ravel())
+    return sp.csr_array((shares.ravel(), at), shape=(len(traits), len(traits)))
 
 
 def new_item_lesson(
