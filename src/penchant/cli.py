@@ -81,6 +81,9 @@ def world(
     events: Annotated[int | None, typer.Option("--events", help="number of events; default: by users and days")] = None,
     language: Annotated[str, typer.Option("--language", metavar="en|zh|mixed")] = "en",
     level: Annotated[str, typer.Option("--level", metavar="easy|middle|hard")] = "middle",
+    overlap: Annotated[
+        float | None, typer.Option("--overlap", help="two domains, books and films; share of users who act in both")
+    ] = None,
     seed: Seed = None,
     quiet: Quiet = False,
 ) -> None:
@@ -95,6 +98,7 @@ def world(
         language=choice("--language", language, ("en", "zh", "mixed")),
         level=choice("--level", level, ("easy", "middle", "hard")),
         seed=seed or 0,
+        overlap=overlap,
     )
     write_world(made, out)
     typer.echo(f"{out}: {made.events.height:,} events, {made.items.height:,} items, truth/ beside them")

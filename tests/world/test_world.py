@@ -15,6 +15,7 @@ from penchant.errors import ConfigError, OutputError
 from penchant.io.world import START, World, make_world, write_world
 from penchant.io.world.events import ACTIONS
 from penchant.io.world.lexicon import GroupedDraw, load_lexicon
+from penchant.io.world.media import media_lexicon
 from penchant.io.world.noise import LEVELS
 from penchant.io.world.users import touch_probability
 from penchant.io.world.word_model import word_distribution
@@ -274,3 +275,22 @@ def test_the_smallest_markets_work(n_users: int) -> None:
     world = make_world(n_users=n_users, n_items=20, n_days=14, n_events=n_users)
     assert world.events.height == n_users
     assert world.truth["interests"].height == 6
+
+
+def test_two_domains_share_interests_users_and_some_words() -> None:
+    two = make_world(n_users=200, n_items=300, n_days=60, seed=3, overlap=0.4)
+    items = two.items.select("item_id", "domain").join(
+        two.truth["items"].select("item_id", "interest_id"), on="item_id"
+    )
+    by_interest = items.group_by("interest_id").agg(pl.col("domain").n_unique())
+    assert set(items["domain"]) == {"books", "films"}
+    assert (by_interest["domain"] == 2).all()
+    share = two.events.join(items, on="item_id").group_by("user_id").agg(books=(pl.col("domain") == "books").mean())
+    both = share.filter(pl.col("books").is_between(0, 1, closed="none")).height / share.height
+    assert 0.3 < both < 0.5
+    assert two.events.height == 140 * 200
+    words = media_lexicon(load_lexicon()).words["en"]
+    shared = [len({*a} & {*b}) / len({*a} | {*b}) for a, b in zip(words[:72], words[72:], strict=True)]
+    assert 0.25 < np.mean(shared) < 0.42
+    with pytest.raises(ConfigError, match=r"overlap must be in 0\.\.1\. Got 2"):
+        make_world(n_users=20, n_items=20, overlap=2.0)

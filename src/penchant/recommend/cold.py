@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 import scipy.sparse as sp
 
@@ -60,22 +59,23 @@ def similar_items(
 def near_new_items(
     past: Past,
     closed: sp.csr_array,
-    listed: tuple[npt.NDArray[np.int64], IntArray],
+    listed: BoolArray,
     n_users_of_item: FloatArray,
     vectors: FloatArray,
     n: int,
 ) -> tuple[IntArray, FloatArray]:
-    """The new items (liked by fewer than FEW_USERS users) that lie nearest to each user's past.
+    """The new items (liked by fewer than FEW_USERS users) that lie nearest to each user's past, by any vectors.
 
     Args:
-        closed: (n_users, n_items) stored entries are left out. listed: rows and items already in the lists.
+        closed: (n_users, n_items) stored entries are left out. listed: (n_users, n_items) in the lists already.
         n_users_of_item: (n_items,). vectors: (n_items, d) unit rows.
     Returns:
-        (n_users, n) item rows, nearest first, -1 where fewer; and (n_users, n_items) summed cosines.
+        (n_users, n) item rows, nearest first, -1 where fewer; and their summed cosines.
     """
     with one_thread("blas"):  # equal bytes on any number of threads
         likeness = np.asarray(np.asarray(past.matrix() @ vectors, np.float32) @ vectors.T, np.float32)
     likeness[:, n_users_of_item >= FEW_USERS] = -np.inf
     likeness[likeness <= 0] = -np.inf
     likeness[listed] = -np.inf
-    return top_items(likeness, n, closed), likeness
+    found = top_items(likeness, n, closed)
+    return found, np.take_along_axis(likeness, np.maximum(found, 0), axis=1)

@@ -4,32 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import scipy.sparse as sp
 
 from penchant.config import RecommendConfig
-from penchant.data import BoolArray, Events, IntArray, InterestTree, Items, ItemSpace
+from penchant.data import Events, InterestTree, Items, ItemSpace
 from penchant.recommend.attributes import read_facts
-from penchant.recommend.aversion import Evidence, Outcomes, negative, outcomes, read_evidence
-from penchant.recommend.batch import batch_size
-from penchant.recommend.candidates import Candidates, describe, pick_candidates
-from penchant.recommend.choose import check_method, choose
+from penchant.recommend.aversion import Evidence, negative, read_evidence
+from penchant.recommend.choose import UNTESTED, check_method, choose
 from penchant.recommend.dials import Dials, Held, fit_dials
-from penchant.recommend.exposure import LEAST_CROWD, latest_users
+from penchant.recommend.experience import read_experience
+from penchant.recommend.exposure import latest_users
 from penchant.recommend.fit_signals import fit_signals
-from penchant.recommend.ignored import is_impression
-from penchant.recommend.networks import START, Learn, learn, with_vectors
-from penchant.recommend.newcomers import find_newcomers
-from penchant.recommend.past import Past, read_past
+from penchant.recommend.networks import START, Learn, Network, learn, with_vectors
+from penchant.recommend.new_items import category_matrix, find_new, item_traits, new_item_names, weigh_labels
+from penchant.recommend.past import read_past
 from penchant.recommend.penalties import Trial, fit_penalties
-from penchant.recommend.rank import Lesson, as_listed
+from penchant.recommend.rank import PlainSum, as_listed
 from penchant.recommend.recommender import Recommender
 from penchant.recommend.repeats import REPEAT
 from penchant.recommend.signals import Signals, check_left_out, signal_names
 from penchant.recommend.transitions import fit_transitions
-from penchant.recommend.windows import Window, past_windows
+from penchant.recommend.windows import Window
 
 
 def fit_recommender(
@@ -61,45 +58,31 @@ def fit_recommender(
     check_left_out(config.leave_out, has_text=text is not None, optional=optional)
     names = signal_names(has_text=text is not None, optional=optional, leave_out=config.leave_out)
     check_method(config.method, names)
-    fit = partial(
-        fit_signals,
-        n_items=n_items,
-        text=text,
-        membership=tree.membership,
-        config=config,
-        half_lives=half_lives,
-        seed=seed,
-        facts=facts,
-    )
-    lessons, of_newcomers, others = [], [], []
-    skips: list[Outcomes] = []
-    dislikes: list[Outcomes] = []
-    latest = None
-    only_shown = bool(is_impression(events).any())
+
+    def fit(before: Events, learned: dict[str, Network]) -> Signals:
+        told = text, tree.membership, config, half_lives
+        return fit_signals(before, n_items, *told, seed=seed, facts=facts, networks=learned)
+
     fading = (half_lives[0], config.saturation_half_life_days)
-    for window in past_windows(events, n_items, has_text, config, seed=seed):
-        learned = learn(networks, window.before)
-        signals = fit(window.before, networks=learned)
-        everybody = with_vectors(read_past(window.before, n_items), learned)
-        target = sp.csr_array(window.target[window.user_rows])
-        lessons.append(make_lesson(everybody.take(window.user_rows), target, signals, config))
-        others.append(_others(everybody, window.user_rows, signals, config))
-        new = find_newcomers(window.before, window.after, n_items, has_text, config, seed=seed)
-        if new is not None:
-            of_newcomers.append(make_lesson(new.past, new.target, signals, config))
-        known = read_evidence(window.before, n_items, *fading)
-        for told, shown in ((skips, only_shown), (dislikes, False)):
-            told.append(outcomes(window.after, known, signals.membership, only_shown=shown, seed=seed))
-        latest = latest or (window, known, signals.membership)
+    seen = read_experience(events, items, text, has_text, fit, networks, config, fading, seed=seed)
     learned = learn(networks, events)
-    signals = fit(events, networks=learned)
-    choice = choose(lessons, signals.names, config, seed=seed)
-    for_new = choose(of_newcomers, signals.names, config, seed=seed) if of_newcomers else choice
+    signals = fit(events, learned)
+    choice = choose(seen.lessons, signals.names, config, seed=seed)
+    for_new = choose(seen.newcomers, signals.names, config, seed=seed) if seen.newcomers else choice
+    labels = weigh_labels(category_matrix(items), signals) if seen.labels is None else seen.labels
+    for_new_items = for_crossings = untold = None
+    if find_new(signals, item_traits(text, labels)).any():
+        names = new_item_names(signals)
+        for_new_items = choose(seen.new_items, names, config, seed=seed) if seen.new_items else None
+        untold = PlainSum(UNTESTED, names)  # no past window tells: all signals alike
+    if seen.crossings:
+        for_crossings = choose(seen.crossings, signals.names, config, seed=seed)
     held = [
         Held(lesson, as_listed(ranker, lesson.candidates), more, None if more is None else as_listed(ranker, more))
-        for lesson, more, ranker in zip(lessons, others, choice.held, strict=False)  # none is held for the earliest
+        for lesson, more, ranker in zip(seen.lessons, seen.others, choice.held, strict=False)  # none for the earliest
     ]
-    trial = _trial(*latest, held[0]) if latest is not None and held else None
+    trial = _trial(*seen.latest, held[0]) if seen.latest is not None and held else None
+    evidence = read_evidence(events, n_items, *fading)
     out = Recommender(
         past=with_vectors(read_past(events, n_items), learned),
         signals=signals,
@@ -107,24 +90,20 @@ def fit_recommender(
         report=choice.report,
         newcomer_ranker=for_new.ranker,
         newcomer_report=for_new.report,
+        labels=labels,
+        new_item_ranker=for_new_items.ranker if for_new_items else untold,
+        new_item_report=for_new_items.report if for_new_items else None,
+        crossing_ranker=for_crossings.ranker if for_crossings else None,
+        crossing_report=for_crossings.report if for_crossings else None,
         fused=space.fused.values,
         membership=tree.membership,
         transitions=fit_transitions(events, tree.membership, seed=seed),
-        penalties=fit_penalties(trial, skips, dislikes, read_evidence(events, n_items, *fading), config),
+        penalties=fit_penalties(trial, seen.skips, seen.dislikes, evidence, config),
         dials=replace(Dials.off(), popularity_bias=config.popularity_bias),
         config=config,
     )
     crowd = out.crowd(latest_users(out.past, config.max_train_users)) if config.coverage else None
     return replace(out, dials=fit_dials(held, crowd, n_items, config))
-
-
-def _others(past: Past, window_users: IntArray, signals: Signals, config: RecommendConfig) -> Candidates | None:
-    """Candidates of further users, where a window's own are too few to tell what is listed often."""
-    rows = latest_users(past, max(0, LEAST_CROWD - len(window_users)), but=window_users)
-    if config.coverage != "auto" or not len(rows):
-        return None
-    no_target = sp.csr_array((len(rows), past.n_items), dtype=np.float32)
-    return make_lesson(past.take(rows), no_target, signals, config).candidates
 
 
 def _trial(window: Window, known: Evidence, membership: sp.csr_array, held: Held) -> Trial:
@@ -133,33 +112,3 @@ def _trial(window: Window, known: Evidence, membership: sp.csr_array, held: Held
     disliked.eliminate_zeros()
     users = window.user_rows
     return Trial(held.lesson, held.scores, known.take(users), membership, sp.csr_array(disliked[users]))
-
-
-def make_lesson(past: Past, target: sp.csr_array, signals: Signals, config: RecommendConfig) -> Lesson:
-    """Candidates of some users with what came of them, in batches.
-
-    Args:
-        past: of n users. target: (n, n_items) 0/1.
-    """
-    step = batch_size(signals, config.n_candidates)
-    starts = range(0, past.n_users, step)
-    rows = [np.arange(start, min(start + step, past.n_users), dtype=np.int32) for start in starts]
-    parts = [_look(past.take(batch), sp.csr_array(target[batch]), signals, config) for batch in rows]
-    return Lesson(
-        Candidates(
-            np.concatenate([p.candidates.item_rows for p in parts]),
-            np.concatenate([p.candidates.valid for p in parts]),
-            np.concatenate([p.candidates.features for p in parts]),
-        ),
-        np.concatenate([p.hit for p in parts]),
-        np.concatenate([p.ideal for p in parts]),
-    )
-
-
-def _look(past: Past, target: sp.csr_array, signals: Signals, config: RecommendConfig) -> Lesson:
-    scores = signals.score(past)
-    closed = past.only_disliked if config.repeat == "predict" else past.touched
-    item_rows, valid = pick_candidates(scores, closed, config.n_candidates)
-    liked: BoolArray = np.asarray(target.toarray() > 0)
-    hit = np.take_along_axis(liked, item_rows, axis=1) & valid
-    return Lesson(describe(signals, scores, past, item_rows, valid), hit, np.diff(target.indptr).astype(np.int32))

@@ -15,10 +15,12 @@ from penchant.data import LAYERS, FloatArray, IntArray
 from penchant.recommend.batch import Batch, Wanted, closed_items, only_top
 from penchant.recommend.calibrate import Mix
 from penchant.recommend.candidates import Candidates, describe, pick_candidates
+from penchant.recommend.cold import near_new_items
 from penchant.recommend.contributions import COLUMNS, contributions
 from penchant.recommend.dials import Dials
 from penchant.recommend.diversify import diversify
 from penchant.recommend.explain import attribute, find_evidence, list_series
+from penchant.recommend.new_items import NewItems
 from penchant.recommend.penalties import Penalties
 from penchant.recommend.places import Places, by_rank, with_new_items
 from penchant.recommend.rank import Ranker, Single
@@ -33,7 +35,7 @@ EXPLORATION = "exploration"  # the source of items that no signal brought
 
 @dataclass(frozen=True)
 class ListMaker:
-    """What every batch is made with; the parts are those of `Recommender`."""
+    """What every batch is made with; the parts are those of `Recommender`. new_items: for the places kept for them."""
 
     signals: Signals
     fused: FloatArray
@@ -42,6 +44,7 @@ class ListMaker:
     penalties: Penalties
     dials: Dials
     config: RecommendConfig
+    new_items: NewItems | None
 
     def make(self, batch: Batch, wanted: Wanted, ranker: Ranker) -> pl.DataFrame:
         """The lists of one batch, columns as `batch.empty_lists`."""
@@ -133,8 +136,16 @@ class ListMaker:
             return policy.place(places, batch.past, batch.points, closed, k, users)
         if not self.config.n_explore:
             return places
-        popular = self.signals.popular("popular")
-        return with_new_items(places, batch.past, closed, popular, self.fused, self.config.n_explore)
+        listed = np.zeros(closed.shape, np.bool_)
+        row, place = np.nonzero(places.items >= 0)
+        listed[row, places.items[row, place]] = True
+        n = min(self.config.n_explore, places.items.shape[1])
+        if self.new_items is not None:
+            new = self.new_items.best(batch.past, closed, listed, n)
+        else:  # no item is described, or none is new
+            popular = self.signals.popular("popular")
+            new = near_new_items(batch.past, closed, listed, popular, self.fused, n)
+        return with_new_items(places, *new)
 
 
 def table_of(

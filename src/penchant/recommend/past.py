@@ -94,8 +94,11 @@ class Past:
         Args:
             keep: (n_items,) the items that are read.
         """
+        return self.where(keep[self.indices])
+
+    def where(self, kept: BoolArray) -> Past:
+        """`of_items` for any choice of entries: (n_entries,) those that are read."""
         owner = np.repeat(np.arange(self.n_users), self.n_liked)
-        kept = keep[self.indices]
         owner, own_age = owner[kept], self.own_age[kept]
         indptr = np.searchsorted(owner, np.arange(self.n_users + 1)).astype(np.int32)
         order = np.lexsort((own_age, owner))

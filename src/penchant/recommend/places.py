@@ -5,12 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.sparse as sp
 
 from penchant.data import FloatArray, IntArray
 from penchant.recommend.candidates import Candidates
-from penchant.recommend.cold import near_new_items
-from penchant.recommend.past import Past
 
 
 @dataclass(frozen=True)
@@ -33,21 +30,17 @@ def by_rank(order: IntArray, ranked: FloatArray, found: Candidates) -> Places:
     return Places(items, order, score, np.full(order.shape, -1, np.int32))
 
 
-def with_new_items(
-    places: Places, past: Past, closed: sp.csr_array, n_users_of_item: FloatArray, vectors: FloatArray, n: int
-) -> Places:
-    """Give the last n places to new items near to the user's past, where there are any. Arguments as `near_new_items`.
+def with_new_items(places: Places, new: IntArray, scores: FloatArray) -> Places:
+    """Give the last places to new items, where there are any. A list of fewer than k items keeps the places it has.
 
-    A list of fewer than k items keeps the places it has.
+    Args:
+        new, scores: (n, m) items for the last m places, the first of these first; -1 = none.
     """
-    k = places.items.shape[1]
-    n = min(n, k)
-    row, place = np.nonzero(places.items >= 0)
-    new, likeness = near_new_items(past, closed, (row, places.items[row, place]), n_users_of_item, vectors, n)
+    m = new.shape[1]
+    first = places.items.shape[1] - m
     out = Places(places.items.copy(), places.columns.copy(), places.score.copy(), places.leaf)
-    row, place = np.nonzero((places.items[:, k - n :] >= 0) & (new >= 0))
-    item, place_of_all = new[row, place], place + k - n
-    out.items[row, place_of_all] = item
-    out.columns[row, place_of_all] = -1
-    out.score[row, place_of_all] = likeness[row, item]
+    row, place = np.nonzero((places.items[:, first:] >= 0) & (new >= 0))
+    out.items[row, place + first] = new[row, place]
+    out.columns[row, place + first] = -1
+    out.score[row, place + first] = scores[row, place]
     return out

@@ -21,6 +21,7 @@ from penchant.recommend.cold import similar_items
 from penchant.recommend.dials import Dials, fit_dials
 from penchant.recommend.exposure import Crowd, K, joined, latest_users
 from penchant.recommend.listing import ListMaker, none_each, table_of
+from penchant.recommend.new_items import NewItems, find_new, item_traits, new_item_signals
 from penchant.recommend.past import Past, past_of_new
 from penchant.recommend.penalties import Penalties
 from penchant.recommend.rank import Ranker, ranker_from_parts
@@ -41,7 +42,10 @@ class Recommender:
     people who are not in the log, chosen on newcomers of the past windows · fused: (n_items, d) unit rows · membership:
     (n_items, n_leaves) of the tree, which ties listed items to interests · transitions: between interests; `propose`
     says which new ones whom · penalties: what aversion and saturation take off a ranking · dials: what popularity and
-    being listed often take off it, and whether lists follow the user's mix of interests.
+    being listed often take off it, and whether lists follow the user's mix of interests · labels: (n_items, m)
+    categories by which new items are told, see `new_items.weigh_labels` · new_item_ranker, new_item_report: for lists
+    of new items alone (`new_items`); None where no item is new · crossing_ranker, crossing_report: for lists in another
+    domain (`crossings`); None where there is nothing to learn of it.
     """
 
     past: Past
@@ -56,6 +60,11 @@ class Recommender:
     penalties: Penalties
     dials: Dials
     config: RecommendConfig
+    labels: sp.csr_array | None = None
+    new_item_ranker: Ranker | None = None
+    new_item_report: pl.DataFrame | None = None
+    crossing_ranker: Ranker | None = None
+    crossing_report: pl.DataFrame | None = None
 
     @property
     def chosen(self) -> str:
@@ -89,9 +98,10 @@ class Recommender:
             user_rows: (n,) rows of the log's users.
             profiles: their interest points: the leaves give each item its interest and layer, and each layer's best
                 leaves add candidates.
-            allowed: (n_items,) the items that may be listed; a list is filled from them as far as there are k.
+            allowed: (n_items,) the items that may be listed; a list is filled from them as far as there are k. Where
+                no known item is among them, `new_items` makes the list.
             source: (n_items,) the items of the past that are read (`Past.of_items`). Layers come of the whole past, so
-                they are not told then (-1) and bring no candidates.
+                they are not told then (-1) and bring no candidates. `crossing_ranker` orders such lists.
             why: add the columns of `contributions.COLUMNS`. evidence: False leaves that column empty, and is quicker.
         Raises:
             ConfigError: k is below 1. DataError: a row is no user of this log; names the first.
@@ -114,7 +124,7 @@ class Recommender:
                 one = Batch(batch, past, points_of(leaves, batch), known, in_log=True)
             else:
                 one = Batch(batch, past.of_items(source), None, known, in_log=False)
-            return self._maker.make(one, wanted, self.ranker)
+            return self._make(one, wanted, (source is not None and self.crossing_ranker) or self.ranker)
 
         return Recommendations(pl.concat([empty_lists(why), *self._in_batches(make, rows, k)]))
 
@@ -185,7 +195,7 @@ class Recommender:
 
         def make(batch: IntArray) -> pl.DataFrame:
             one = Batch(batch, past.take(batch), None, known.take(batch), in_log=False)
-            return self._maker.make(one, wanted, self.newcomer_ranker)
+            return self._make(one, wanted, self.newcomer_ranker)
 
         everybody = np.arange(n_users, dtype=np.int32)
         return Recommendations(pl.concat([empty_lists(why), *self._in_batches(make, everybody, k)]))
@@ -262,6 +272,9 @@ class Recommender:
         """Everything needed to recommend without the log, names of the inner parts as prefixes."""
         inner = {"past": self.past.to_parts(), **self.signals.to_parts(), "ranker": self.ranker.to_parts()}
         inner["newcomer_ranker"] = self.newcomer_ranker.to_parts()
+        others = {"new_item": self.new_item_ranker, "crossing": self.crossing_ranker}
+        reports = {"new_item_report": self.new_item_report, "crossing_report": self.crossing_report}
+        inner |= {f"{name}_ranker": ranker.to_parts() for name, ranker in others.items() if ranker is not None}
         inner |= {"transitions": self.transitions.to_parts(), "penalties": self.penalties.to_parts()}
         inner["dials"] = self.dials.to_parts()
         return Parts(
@@ -269,9 +282,14 @@ class Recommender:
             {
                 "fused": self.fused,
                 **csr_to_arrays(self.membership, "membership"),
+                **({} if self.labels is None else csr_to_arrays(self.labels, "labels")),
                 **{f"{n}__{key}": a for n, p in inner.items() for key, a in p.arrays.items()},
             },
-            {"report": self.report, "newcomer_report": self.newcomer_report},
+            {
+                "report": self.report,
+                "newcomer_report": self.newcomer_report,
+                **{name: table for name, table in reports.items() if table is not None},
+            },
         )
 
     @classmethod
@@ -280,6 +298,9 @@ class Recommender:
             start = f"{name}__"
             arrays = {k.removeprefix(start): v for k, v in parts.arrays.items() if k.startswith(start)}
             return Parts(parts.config[name], arrays)
+
+        def maybe(name: str) -> Ranker | None:
+            return ranker_from_parts(inner(name)) if name in parts.config else None
 
         return cls(
             past=Past.from_parts(inner("past")),
@@ -294,12 +315,36 @@ class Recommender:
             dials=Dials.from_parts(inner("dials")),
             fused=parts.arrays["fused"],
             config=RecommendConfig.model_validate(parts.config["settings"]),
+            labels=csr_from_arrays(parts.arrays, "labels") if "labels_data" in parts.arrays else None,
+            new_item_ranker=maybe("new_item_ranker"),
+            new_item_report=parts.tables.get("new_item_report"),
+            crossing_ranker=maybe("crossing_ranker"),
+            crossing_report=parts.tables.get("crossing_report"),
         )
 
     @cached_property
     def _maker(self) -> ListMaker:
         parts = self.signals, self.fused, self.membership, self.transitions, self.penalties, self.dials
-        return ListMaker(*parts, self.config)
+        return ListMaker(*parts, self.config, self._new_items if self.config.n_explore else None)
+
+    @cached_property
+    def _new_items(self) -> NewItems | None:
+        if self.new_item_ranker is None:
+            return None
+        labels = sp.csr_array((self.signals.n_items, 0), dtype=np.float32) if self.labels is None else self.labels
+        traits = item_traits(self.signals.text, labels)
+        signals = new_item_signals(self.signals, traits, find_new(self.signals, traits))
+        return NewItems(signals, self.new_item_ranker, self.config.n_candidates)
+
+    def _make(self, batch: Batch, wanted: Wanted, ranker: Ranker) -> pl.DataFrame:
+        """The lists of a batch: by `ranker`, or where they may hold new items alone, by what orders those."""
+        new = self._new_items if wanted.allowed is not None else None
+        if new is None or not new.only(wanted.allowed):
+            return self._maker.make(batch, wanted, ranker)
+        found = replace(self._maker, signals=new.signals, new_items=None).make(batch, wanted, new.ranker)
+        # what is said of its neighbours brought it: nothing is popular of which nobody has heard
+        brought = pl.when(pl.col("source").str.starts_with("popular")).then(pl.lit("text")).otherwise("source")
+        return found.with_columns(brought.alias("source"))
 
     def _in_batches(self, make: Callable[[IntArray], R], rows: IntArray, k: int) -> Iterator[R]:
         """What `make` makes of some users at a time, on all cores."""

@@ -8,7 +8,7 @@ whose interests lean on their segment's (`users`); accounts that act in sessions
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -20,6 +20,7 @@ from penchant.errors import ConfigError, OutputError, did_you_mean
 from penchant.io.world.events import ACTIONS, Raw, plan_accounts, simulate
 from penchant.io.world.items import plan_catalogue, popularity_by_period
 from penchant.io.world.lexicon import LANGUAGES, load_lexicon
+from penchant.io.world.media import MEDIA, draw_access, media_lexicon
 from penchant.io.world.noise import LEVELS, Level
 from penchant.io.world.tables import account_truth, attributes, interest_truth, user_interest_truth
 from penchant.io.world.texts import Phrases, describe, ids
@@ -57,6 +58,7 @@ def make_world(
     language: Language = "en",
     level: Level = "middle",
     seed: int = 0,
+    overlap: float | None = None,
 ) -> World:
     """Make a market up. Same arguments, same bytes.
 
@@ -64,23 +66,32 @@ def make_world(
         n_users: accounts, bots among them. n_items: size of the catalogue. n_days: length of the log.
         n_events: length of the log in events, exactly (None: 140 a user). language: of texts; "mixed" = each item
         and each user has one of the two. level: how much noise (`noise.LEVELS`). seed: >= 0.
+        overlap: None = one market of twelve domains. A share: two domains, books and films, with the same
+        interests told in words of which they share a third; this share of the accounts uses both, others one of them.
     Raises:
-        ConfigError: a number too small (10 users, 20 items, 14 days, one event a user), an unknown language or level.
+        ConfigError: a number too small (10 users, 20 items, 14 days, one event a user), a share outside 0..1,
+        an unknown language or level.
 
     >>> world = make_world(n_users=50, n_items=60, n_days=30)
     >>> world.events.height, world.items.height, world.truth["interests"].height
     (7000, 60, 6)
     """
     n_events = EVENTS_PER_USER * n_users if n_events is None else n_events
-    _check(n_users, n_items, n_days, n_events, language, level, seed)
+    _check(n_users, n_items, n_days, n_events, language, level, seed, overlap)
     noise = LEVELS[level]
     lexicon = load_lexicon()
     lexicon = lexicon.take(int(np.clip(n_items // ITEMS_PER_INTEREST, 6, len(lexicon))))
     # One stream a part: a change to how texts are drawn leaves the behaviour of the market as it was.
-    streams = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(8)]
-    catalogue = plan_catalogue(n_items, n_days, lexicon, language, noise, streams[0])
-    items, item_truth = describe(catalogue, lexicon, noise, streams[1])
+    streams = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(9)]
+    n_media = 1 if overlap is None else len(MEDIA)
+    catalogue = plan_catalogue(n_items, n_days, lexicon, language, noise, streams[0], n_media=n_media)
     accounts = plan_accounts(n_users, n_events, n_days, language, noise, streams[2])
+    if overlap is None:
+        items, item_truth = describe(catalogue, lexicon, noise, streams[1])
+    else:  # told as its medium tells it, and never filed under the other one
+        told = replace(catalogue, interest=catalogue.medium * len(lexicon) + catalogue.interest)
+        items, item_truth = describe(told, media_lexicon(lexicon), replace(noise, wrong_category=0.0), streams[1])
+        accounts = replace(accounts, access=draw_access(n_users, overlap, streams[8]))
     n_people = max(1, int((accounts.person >= 0).sum() + (accounts.partner >= 0).sum()))
     people = plan_people(n_people, catalogue.interest_weight, noise, streams[3])
     phrases = Phrases(lexicon, noise, streams[4])
@@ -103,6 +114,7 @@ def make_world(
         "language": language,
         "level": level,
         "seed": seed,
+        **({} if overlap is None else {"overlap": overlap}),
     }
     users = attributes(user_ids, accounts, people, streams[7])
     return World(_event_table(raw, user_ids, items["item_id"], phrases), items, users, truth, settings)
@@ -161,7 +173,11 @@ def _event_table(raw: Raw, user_ids: pl.Series, item_ids: pl.Series, phrases: Ph
     )
 
 
-def _check(n_users: int, n_items: int, n_days: int, n_events: int, language: str, level: str, seed: int) -> None:
+def _check(
+    n_users: int, n_items: int, n_days: int, n_events: int, language: str, level: str, seed: int, overlap: float | None
+) -> None:
+    if overlap is not None and not 0 <= overlap <= 1:
+        raise ConfigError(f"make_world: overlap must be in 0..1. Got {overlap}; give a share of the users, or None")
     for name, value, least in (
         ("n_users", n_users, 10),
         ("n_items", n_items, 20),

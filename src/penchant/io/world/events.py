@@ -30,7 +30,8 @@ class Accounts:
     """One row a user id: its person, the second person of a shared account (-1), and how it uses the market.
 
     person, partner: rows of People (-1 for a bot); partner_share: 0..1; bot: bool; language: row of LANGUAGES;
-    n_events; first_day, last_day: the span of activity in days (float).
+    n_events; first_day, last_day: the span of activity in days (float); access: row of MEDIA, or BOTH (a market of one
+    medium reads it not).
     """
 
     person: Rows
@@ -42,6 +43,7 @@ class Accounts:
     n_events: Rows
     first_day: Floats
     last_day: Floats
+    access: Rows
 
     def __len__(self) -> int:
         return len(self.person)
@@ -93,6 +95,7 @@ def plan_accounts(
         counts,
         joined * n_days,
         left * n_days,
+        np.zeros(n_users, np.int64),
     )
 
 
@@ -197,22 +200,27 @@ def _items(
     noise: Noise,
     rng: np.random.Generator,
 ) -> Rows:
-    """An item on sale in the week of the event, of its interest and, mostly, of the account's own style."""
+    """An item on sale in the week of the event, of its interest, a medium the account uses and, mostly, its style."""
     style = (user * 7919 + interest * 104_729) % 999_983 % N_STYLES  # a fixed taste for each account and interest
     period = (second // (PERIOD_DAYS * DAY)).astype(np.int64)
     keeps = (rng.random(len(user)) < noise.in_style) & ~accounts.bot[user]
     u = rng.random(len(user))
-    n_interests = len(catalogue.interest_weight)
-    by_style = np.lexsort((catalogue.style, catalogue.interest))
-    group = catalogue.interest[by_style] * N_STYLES + catalogue.style[by_style]
+    n_media, of_user = catalogue.n_media, accounts.access[user]
+    any_medium = rng.integers(0, n_media, len(user)) if n_media > 1 else np.zeros(len(user), np.int64)
+    # where interest and medium meet; of one medium there is nothing but interests
+    place = interest * n_media + np.where(of_user < n_media, of_user, any_medium)
+    of_item = catalogue.interest * n_media + catalogue.medium
+    n_places = len(catalogue.interest_weight) * n_media
+    by_style = np.lexsort((catalogue.style, of_item))
+    group = of_item[by_style] * N_STYLES + catalogue.style[by_style]
     out = np.empty(len(user), np.int64)
     order = np.argsort(period.astype(np.int16), kind="stable")
     edges = np.searchsorted(period[order], np.arange(len(popularity) + 1))
     for p in range(len(popularity)):
         part = order[edges[p] : edges[p + 1]]
         weight = popularity[p, by_style].astype(np.float64)
-        spot = GroupedDraw(group, weight, n_interests * N_STYLES).draw(interest[part] * N_STYLES + style[part], u[part])
-        wide = GroupedDraw(catalogue.interest[by_style], weight, n_interests).draw(interest[part], u[part])
+        spot = GroupedDraw(group, weight, n_places * N_STYLES).draw(place[part] * N_STYLES + style[part], u[part])
+        wide = GroupedDraw(of_item[by_style], weight, n_places).draw(place[part], u[part])
         out[part] = by_style[np.where(keeps[part] & (spot >= 0), spot, wide)]
     return out
 

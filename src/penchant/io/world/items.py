@@ -22,7 +22,8 @@ class Catalogue:
     """Arrays of one entry an item, before any text is written.
 
     interest, style, language (row into LANGUAGES), launch_day, half_life_days, weight (Zipf popularity
-    within the interest); interest_weight: (n_interests,) share of the market that each interest draws by itself.
+    within the interest), medium (row into MEDIA; all 0 in a market of one); interest_weight: (n_interests,) share of
+    the market that each interest draws by itself.
     """
 
     interest: Rows
@@ -32,13 +33,22 @@ class Catalogue:
     half_life_days: Floats
     weight: Floats
     interest_weight: Floats
+    medium: Rows
+    n_media: int = 1
 
     def __len__(self) -> int:
         return len(self.interest)
 
 
 def plan_catalogue(
-    n_items: int, n_days: int, lexicon: Lexicon, language: str, noise: Noise, rng: np.random.Generator
+    n_items: int,
+    n_days: int,
+    lexicon: Lexicon,
+    language: str,
+    noise: Noise,
+    rng: np.random.Generator,
+    *,
+    n_media: int = 1,
 ) -> Catalogue:
     """Decide interest, style, language, life and popularity of each item."""
     n_interests = len(lexicon)
@@ -59,7 +69,7 @@ def plan_catalogue(
     launch_day[late] = rng.integers(int(n_days * 0.93), n_days, late.sum())
     launch_day[launched] = rng.integers(1, max(2, int(n_days * 0.93)), launched.sum())
     half_life = np.where(rng.random(n_items) < 0.3, rng.uniform(15, 60, n_items), rng.uniform(120, 900, n_items))
-    classic = rank == 0  # the best-known item of each interest was always there and stays
+    classic = rank < n_media  # the best-known item of each interest (and medium) was always there and stays
     launch_day[classic], half_life[classic] = 0, 2000.0
     # Items launched inside the log start strong; popularity rank is then a matter of luck, not of age.
     weight = np.where(launch_day > 0, weight * rng.uniform(1.0, 4.0, n_items), weight)
@@ -73,6 +83,8 @@ def plan_catalogue(
         half_life[order],
         np.asarray(weight[order], np.float64),
         interest_weight,
+        (rank % n_media)[order],
+        n_media,
     )
 
 
