@@ -39,6 +39,10 @@ ALIASES: dict[Kind, dict[str, str]] = {
         "text": _TEXT_OF_EVENT,
         "session_id": "session sessionid sid visitid usersession 会话id",
         "seq": "seq sequence sequenceid sequencenumber order position index step eventorder eventindex 顺序 序号",
+        "propensity": """propensity propensityscore pscore p prob probability actionprob actionprobability loggingprob
+            loggingprobability loggingpropensity showprob showprobability 倾向得分 展示概率 曝光概率""",
+        "list_id": "listid slate slateid request requestid recommendationid 列表id 请求id",
+        "place": "place slot rank listposition positioninlist shownposition displayposition 位次 展示位置",
     },
     "items": {
         "item_id": _ITEM + " id",
@@ -49,6 +53,8 @@ ALIASES: dict[Kind, dict[str, str]] = {
     },
     "attributes": {"user_id": _USER + " id"},
 }
+# Words that few logs have and whose aliases are common: several columns that fit are passed over, not asked about.
+_OF_PROPENSITIES = ("propensity", "list_id", "place")
 # Item words that a log without a catalogue may carry itself (no bare "name": in a log that is mostly the user's).
 _ITEM_WORDS_IN_LOG = {
     "title": "title itemname itemtitle productname producttitle movietitle booktitle description 标题 商品名称",
@@ -106,6 +112,9 @@ def map_columns(
         free = [n for n in names if n not in named.values()]
         keys = set(known.split()) | {simplify(word)}
         fits = [n for n in free if simplify(n) in keys]
+        alone = "propensity" not in (word, *used)  # a list and a place mean something only beside a propensity
+        if word in _OF_PROPENSITIES and (alone or (len(fits) > 1 and word not in fits)):
+            continue
         if fits:
             used[word] = _choose(where, word, fits)
             if len(fits) > 1:

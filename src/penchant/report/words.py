@@ -134,6 +134,14 @@ _WORDS: dict[str, tuple[str, str]] = {
         "未提供评估结果。请运行 penchant evaluate EVENTS ITEMS -o DIR，再用 penchant report MODEL --evaluation DIR。"
         "下面是在本日志内部验证窗口上的选择。",
     ),
+    "off_policy": ("Off-policy: from what the log's own policy showed", "离线策略评估：依据日志自身策略的展示"),
+    "def_off_policy": (
+        "Expected takes from a list, if a take depends on the item alone (or on item and place), by the stated chances "
+        "of the log's policy; 95 % interval over users. Mean weight: 1 is due. Figures that are not marked ok must not "
+        "be trusted.",
+        "按日志策略给出的展示概率估计一个列表的期望取用数，假设取用只取决于物品（或物品与位置）；用户层面 95 % 区间。"
+        "平均权重应为 1；未标 ok 的数字不可信。",
+    ),
     "chosen": ("Chosen on the validation window", "验证窗口上选中的方法"),
     "interval": ("95 % interval over users", "用户层面 95% 区间"),
     "find": ("find a name", "查找名称"),

@@ -140,14 +140,16 @@ def show(
     )
 
 
-def as_events(audience: Audience, outcome: Round, *, start: int) -> pl.DataFrame:
+def as_events(audience: Audience, outcome: Round, *, start: int, propensity: Floats | None = None) -> pl.DataFrame:
     """What a log would hold of a round: an impression for each item shown, seen or not; clicks; hides.
 
     Args:
         start: seconds since 1970 when the first user's first place is shown; other places follow by a second, acts by
         half a minute, other users spread over half a day.
+        propensity: (n_users, k) the chance with which each item came into its list, where it is to be logged.
     Returns:
-        user_id, item_id, action (impression, click, hide), timestamp; sorted by time.
+        user_id, item_id, action (impression, click, hide), timestamp; sorted by time; with propensities also
+        propensity (null for acts), list_id and place (from 1).
     """
     parts = []
     for action, flags, later in (
@@ -157,17 +159,19 @@ def as_events(audience: Audience, outcome: Round, *, start: int) -> pl.DataFrame
     ):
         user, place = np.nonzero(flags)
         item = outcome.lists[user, place]
-        parts.append(
-            pl.DataFrame(
-                {
-                    "user_id": audience.user_ids.gather(user),
-                    "item_id": audience.item_ids.gather(item),
-                    "action": pl.Series([action], dtype=pl.String).new_from_index(0, len(user)),
-                    "timestamp": start + user * (DAY // 2) // audience.n_users + place + later,
-                }
-            )
-        )
-    return pl.concat(parts).sort("timestamp", maintain_order=True)
+        columns = {
+            "user_id": audience.user_ids.gather(user),
+            "item_id": audience.item_ids.gather(item),
+            "action": pl.Series([action], dtype=pl.String).new_from_index(0, len(user)),
+            "timestamp": start + user * (DAY // 2) // audience.n_users + place + later,
+        }
+        if propensity is not None:
+            chance = propensity[user, place].astype(np.float64)
+            columns["propensity"] = pl.Series(chance if action == "impression" else np.full(len(user), np.nan))
+            columns["list_id"] = audience.user_ids.gather(user) + f"-{start}"
+            columns["place"] = pl.Series(place + 1)
+        parts.append(pl.DataFrame(columns))
+    return pl.concat(parts).with_columns(pl.col(pl.Float64).fill_nan(None)).sort("timestamp", maintain_order=True)
 
 
 def _check(audience: Audience, memory: Memory, lists: npt.NDArray[np.int32], day: float) -> None:
