@@ -7,6 +7,30 @@ from typing import Literal
 Language = Literal["en", "zh"]
 
 _WORDS: dict[str, tuple[str, str]] = {
+    "fb_title": ("What users said", "用户的反馈"),
+    "fb_lead": (
+        "Answers of real users, joined with their interests and with what was recommended.",
+        "真实用户的回答，与其兴趣及推荐内容相关联。",
+    ),
+    "fb_satisfied": (
+        "Satisfied: share of answers that are for (thumb up, 4 or 5 stars, 9 or 10 points). Interval: Wilson, 95 %, "
+        "for as many answers as the sample is worth (effective_n) where users gave several.",
+        "满意：正面回答（点赞、4 或 5 星、9 或 10 分）的比例。"
+        "区间：Wilson 95 %，同一用户多次回答时按有效样本量 (effective_n) 计。",
+    ),
+    "fb_agreement": (
+        "Chance that something a user is for was ranked above something the same user is against; mean over the users "
+        "with both, 95 % bootstrap interval.",
+        "同一用户喜欢的内容排在其不喜欢的内容之前的概率；对两类回答都有的用户取平均，95 % 自助法区间。",
+    ),
+    "fb_coverage": (
+        "Response: share of the model's users who answered (Wilson, 95 %). Compare share_of_users with "
+        "share_of_answers: where they differ, the whole speaks for some more than for others.",
+        "回复率：模型用户中作答的比例（Wilson 95 %）。"
+        "比较 share_of_users 与 share_of_answers：两者不同时，总体更代表其中一部分人。",
+    ),
+    "fb_share": ("satisfied", "满意比例"),
+    "fb_response": ("answered", "回复率"),
     "leaderboard": ("Penchant comparison", "Penchant 方法比较"),
     "leaderboard_lead": (
         "Ways to represent behaviour and to group users, measured on this log, each beside the simple baselines.",

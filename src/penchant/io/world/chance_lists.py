@@ -18,8 +18,8 @@ def inclusion_chances(scores: FloatArray, k: int, *, temperature: float = 1.0) -
     Raises:
         DataError: k is not in 1..n_items, or the temperature is not above 0.
 
-    >>> inclusion_chances(np.array([[0.0, 0.0, 0.0, 9.0]], np.float32), 2).round(2).tolist()
-    [[0.3300000131130219, 0.3300000131130219, 0.3300000131130219, 1.0]]
+    >>> inclusion_chances(np.array([[0.0, 0.0, 9.0]], np.float32), 2).tolist()
+    [[0.5, 0.5, 1.0]]
     """
     if not 1 <= k <= scores.shape[1] or not temperature > 0:
         raise DataError(
