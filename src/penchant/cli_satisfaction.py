@@ -8,7 +8,23 @@ from typing import Annotated, Any
 
 import typer
 
-from penchant.cli_options import Columns, Json, ModelArg, OnError, choice, make_config, read_model
+from penchant.cli_options import (
+    Columns,
+    ConfigFile,
+    Json,
+    K,
+    ModelArg,
+    OnError,
+    Overrides,
+    Quiet,
+    Seed,
+    choice,
+    make_config,
+    make_run,
+    names,
+    read_model,
+)
+from penchant.errors import ConfigError, did_you_mean
 
 OutFolder = Annotated[Path | None, typer.Option("-o", "--out", metavar="DIR", help="folder for tables and page")]
 
@@ -41,4 +57,64 @@ def feedback(
         result.save(out)
 
 
-COMMANDS: dict[str, Callable[..., Any]] = {"feedback": feedback}
+def simulate(
+    users: Annotated[int, typer.Option("--users", min=50)] = 300,
+    items: Annotated[int, typer.Option("--items", min=100)] = 1000,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, max=60, help="days")] = 8,
+    k: K = 10,
+    policies: Annotated[
+        str | None, typer.Option("--policies", metavar="NAMES", help="of slots, rank, popular, random")
+    ] = None,
+    behaviour: Annotated[
+        list[str] | None, typer.Option("--behaviour", metavar="NAME=NUMBER", help="e.g. boredom=0; may be repeated")
+    ] = None,
+    out: OutFolder = None,
+    seed: Seed = None,
+    config: ConfigFile = None,
+    overrides: Overrides = None,
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Clicks, boredom, hides and satisfaction of made-up users, day by day, under several policies."""
+    from penchant import show
+    from penchant.io import make_folder
+    from penchant.simulation import POLICIES
+    from penchant.simulation import simulate as play
+
+    if out is not None:
+        make_folder(out)  # before the work, not after it
+    settings = make_config(config, overrides, None, None, None, seed)
+    result = play(
+        n_users=users,
+        n_items=items,
+        rounds=rounds,
+        k=k,
+        policies=names(policies) or POLICIES,
+        behaviour=_behaviour(behaviour or []),
+        config=settings,
+        run=make_run(quiet, None),
+    )
+    show.facts(result.to_dict()) if json else show.told(result)
+    if out is not None:
+        result.save(out)
+
+
+def _behaviour(stated: list[str]) -> Any:
+    from dataclasses import asdict
+
+    from penchant.io.world.sessions import Behaviour
+
+    known = asdict(Behaviour())
+    values: dict[str, float] = {}
+    for text in stated:
+        name, _, number = text.partition("=")
+        if name not in known:
+            raise ConfigError(f"--behaviour: '{name}' is nothing that can be stated; {did_you_mean(name, list(known))}")
+        try:
+            values[name] = float(number)
+        except ValueError:
+            raise ConfigError(f"--behaviour {text!r}: must be NAME=NUMBER, e.g. boredom=0") from None
+    return Behaviour(**values)
+
+
+COMMANDS: dict[str, Callable[..., Any]] = {"feedback": feedback, "simulate": simulate}

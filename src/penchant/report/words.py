@@ -7,6 +7,28 @@ from typing import Literal
 Language = Literal["en", "zh"]
 
 _WORDS: dict[str, tuple[str, str]] = {
+    "sim_title": ("Simulated sessions", "模拟会话"),
+    "sim_lead": (
+        "What made-up users with stated behaviour do with the lists of several policies.",
+        "行为已声明的虚构用户面对几种策略的列表会如何反应。",
+    ),
+    "sim_whole": (
+        "A user's mean day. vs: less the first policy, on the same users.",
+        "每位用户的平均一天。vs：同一批用户上与第一个策略之差。",
+    ),
+    "sim_day": ("day", "天"),
+    "sim_satisfied": ("Satisfied: a click and no hide that day, share of users", "满意：当天有点击且无隐藏的用户比例"),
+    "sim_satisfied_help": ("Shaded: 95 % interval over users.", "阴影：用户层面 95 % 区间。"),
+    "sim_clicks": ("Clicks a list", "每个列表的点击数"),
+    "sim_clicks_help": ("Of the items shown that day.", "当天展示物品的点击数。"),
+    "sim_boredom": ("Boredom: lost share of a click's chance", "厌倦：点击概率损失的比例"),
+    "sim_boredom_help": (
+        "Each like item seen lately lowers the chance by a stated factor that is halved with time; mean over what was "
+        "seen.",
+        "近期看过的每个同类物品都按声明的系数降低点击概率，并随时间减半；对所见物品取平均。",
+    ),
+    "sim_hides": ("Hides a list", "每个列表的隐藏数"),
+    "sim_hides_help": ("Items of disliked interests that were hidden.", "被隐藏的、属于不喜欢兴趣的物品。"),
     "fb_title": ("What users said", "用户的反馈"),
     "fb_lead": (
         "Answers of real users, joined with their interests and with what was recommended.",

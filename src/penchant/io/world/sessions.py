@@ -83,16 +83,22 @@ class Round:
     hidden: Flags
     memory: Memory
 
+    def by_user(self) -> dict[str, npt.NDArray[np.float64]]:
+        """(n_users,) each: clicks, hides, seen · fresh (freshness, summed over what was seen), bored (1 less it) ·
+        pleased (1 if the user clicked something and hid nothing) · users (1).
+        """
+        clicks, hides, seen = (f.sum(axis=1, dtype=np.float64) for f in (self.clicked, self.hidden, self.seen))
+        fresh = (self.freshness * self.seen).sum(axis=1, dtype=np.float64)
+        pleased = ((clicks > 0) & (hides == 0)).astype(np.float64)
+        return {"clicks": clicks, "hides": hides, "seen": seen, "fresh": fresh, "bored": seen - fresh,
+                "pleased": pleased, "users": np.ones(len(seen))}  # fmt: skip
+
     def satisfaction(self, users: Flags) -> dict[str, float]:
         """Clicks and hides a list, and mean freshness of what was seen, over the users under a (n_users,) mask."""
-        seen = self.seen[users]
-        fresh = float(self.freshness[users][seen].mean()) if seen.any() else 1.0
-        n = max(1, int(users.sum()))
-        return {
-            "clicks": float(self.clicked[users].sum()) / n,
-            "hides": float(self.hidden[users].sum()) / n,
-            "freshness": fresh,
-        }
+        sums = {name: float(values[users].sum()) for name, values in self.by_user().items()}
+        n = max(1.0, sums["users"])
+        fresh = sums["fresh"] / sums["seen"] if sums["seen"] else 1.0
+        return {"clicks": sums["clicks"] / n, "hides": sums["hides"] / n, "freshness": fresh}
 
 
 def show(
