@@ -123,5 +123,5 @@ def _coverage(model: Model, answers: pl.DataFrame) -> tuple[pl.DataFrame, float 
             )
             if by == "activity":
                 gone = weighted is None or satisfied is None
-                weighted = None if gone else weighted + satisfied * n_users / n  # type: ignore[operator]
+                weighted = None if gone else weighted + satisfied * n_users / n
     return pl.DataFrame(rows, schema_overrides={"satisfied": pl.Float64}), weighted

@@ -23,7 +23,7 @@ def write_simulation(result: Simulation, folder: Path, *, language: Language = "
     panels = [Panel(title, t["sim_whole"], whole)]
     for figure in ("satisfied", "clicks", "boredom", "hides"):
         ends = [figure, f"{figure}_low", f"{figure}_high"]
-        plot = lines(result.by_day, "day", "policy", figure, t[f"sim_{figure}"], t["sim_day"])
+        plot = lines(result.by_day, "day", "policy", figure, t[f"sim_{figure}_axis"], t["sim_day"])
         panels.append(
             Panel(t[f"sim_{figure}"], t[f"sim_{figure}_help"], result.by_day.select("policy", "day", *ends), plot)
         )

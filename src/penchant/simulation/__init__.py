@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from penchant.artefacts import file_beside, to_json
@@ -155,14 +156,15 @@ def count_days(stage: Stage, played: Mapping[str, Played]) -> tuple[pl.DataFrame
     """The tables `by_day` and `whole` of a `Simulation`; users are redrawn the same way for all policies."""
     names, people = list(played), stage.people
     days = len(played[names[0]].rounds)
-    sums: dict[str, list[dict[str, np.ndarray]]] = {
+    sums: dict[str, list[dict[str, npt.NDArray[np.float64]]]] = {
         name: [{key: v[people] for key, v in r.by_user().items()} for r in played[name].rounds] for name in names
     }
     tops, bottoms = [], []
     for name in names:
-        for day in [*sums[name], {key: sum(d[key] for d in sums[name]) for key in sums[name][0]}]:
-            tops += [day[top] for top, _ in FIGURES.values()]
-            bottoms += [day[bottom] for _, bottom in FIGURES.values()]
+        total = {key: np.sum([one[key] for one in sums[name]], axis=0) for key in sums[name][0]}
+        for one in [*sums[name], total]:
+            tops += [one[top] for top, _ in FIGURES.values()]
+            bottoms += [one[bottom] for _, bottom in FIGURES.values()]
     observed, draws = ratio_draws(
         np.column_stack(tops), np.column_stack(bottoms), n_bootstrap=N_BOOTSTRAP, seed=stage.seed
     )

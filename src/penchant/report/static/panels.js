@@ -19,7 +19,7 @@
         array: plot.high.map((v, i) => v - plot.value[i]), arrayminus: plot.low.map((v, i) => plot.value[i] - v) } };
     Plotly.newPlot(place, [trace], { margin: { l: narrow ? 130 : 300, r: 30, t: 10, b: 44 }, font, hovermode: "closest",
       xaxis: { range: [0, 1.02], tickformat: ".0%", title: { text: plain(plot.axis) } },
-      yaxis: { tickvals: at, ticktext: plot.label.map((l) => short(l, narrow ? 18 : 46)), autorange: "reversed", zeroline: false } }, settings);
+      yaxis: { tickvals: at, ticktext: plot.label.map((l) => short(l, narrow ? 18 : 46)), range: [at.length - 0.4, -0.6], zeroline: false } }, settings);
   };
 
   const lines = (place, plot) => {
