@@ -42,7 +42,7 @@ def test_answers_by_hand(values: list[object], expected: list[int | None]) -> No
     assert opinions(values) == expected
 
 
-@pytest.mark.parametrize("values", [[1, 1], [1, 2], [100, 50], [-5, 5], [0, 3]])
+@pytest.mark.parametrize("values", [[1, 1], [1, 2], [1, 4, 7], [100, 50], [-5, 5], [0, 3]])
 def test_a_scale_that_can_t_be_told_is_asked_for(values: list[object]) -> None:
     with pytest.raises(DataError, match="--scale thumbs"):
         opinions(values)

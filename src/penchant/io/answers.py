@@ -109,7 +109,7 @@ def _scale_of(numbers: pl.Series, question: str, where: str) -> Scale:
         return "thumbs"
     if min(values) >= 1 and 3 <= max(values) <= 5:
         return "stars"
-    if min(values) >= 0 and 6 <= max(values) <= 10 and all(v == round(v) for v in values):
+    if min(values) >= 0 and 8 <= max(values) <= 10 and all(v == round(v) for v in values):
         return "nps"
     shown = ", ".join(f"{v:g}" for v in sorted(values)[:6])
     about = f" to '{question}'" if question else ""
