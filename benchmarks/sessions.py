@@ -13,8 +13,7 @@ users of all seeds (of AUC: over places).
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -22,148 +21,21 @@ import polars as pl
 import scipy.sparse as sp
 from sklearn.metrics import roc_auc_score
 
-from penchant.config import Config, RunOptions, build_config
-from penchant.data import BoolArray, Events, IntArray, Items, Log, Profiles
-from penchant.interests.profiles import make_profiles
-from penchant.io import read_log
-from penchant.io.world import make_world
-from penchant.io.world.audience import HiddenMarket, hide_interests
-from penchant.io.world.sessions import DAY, Behaviour, Memory, Round, as_events, show
-from penchant.pipeline import Ground, lay_ground, train_recommender
-from penchant.recommend import Recommender
-from penchant.recommend.aversion import features_of_all, felt, read_evidence
+from penchant.config import RunOptions, build_config
+from penchant.data import IntArray
+from penchant.evaluate.interval import quantiles, ratio_draws
+from penchant.io.world.sessions import Behaviour
+from penchant.pipeline import train_recommender
+from penchant.recommend.aversion import features_of_all, felt
 from penchant.recommend.graduation import Graduation, graduation
-from penchant.recommend.ignored import impressed
-from penchant.recommend.past import read_past
-from penchant.recommend.transitions import fit_transitions
-from penchant.scorers import top_items
+from penchant.simulation import SLOTS
+from penchant.simulation.play import Counts, Played, count, play
+from penchant.simulation.policies import Lists, Policy, at_random, plain, popular, ranked
+from penchant.simulation.stage import Stage, State, read_again, set_stage
 
-SHARES = (0.6, 0.25, 0.1, 0.05)
+SHARES = SLOTS
 BOLDER = ((0.5, 0.2, 0.1, 0.2), (0.4, 0.2, 0.1, 0.3))
 SETTINGS = {"encode": {"method": "tfidf"}}
-Counts = dict[str, npt.NDArray[np.float64]]
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A market with its fitted model. user, item: rows of the audience for the log's users and items."""
-
-    market: HiddenMarket
-    config: Config
-    log: Log
-    ground: Ground
-    recommender: Recommender
-    user: IntArray
-    item: IntArray
-    seed: int
-
-
-@dataclass(frozen=True)
-class State:
-    """What is known on a day: the log so far, and the recommender and profiles that have read it."""
-
-    events: Events
-    items: Items
-    recommender: Recommender
-    profiles: Profiles
-
-
-@dataclass(frozen=True)
-class Lists:
-    """items: (n_users of the log, k) rows of its catalogue, -1 = none · new, leaf: (n, k) exploration places."""
-
-    items: IntArray
-    new: BoolArray
-    leaf: IntArray
-
-
-Policy = Callable[[Stage, State, int, int], Lists]
-
-
-def set_stage(seed: int, n_users: int, n_items: int) -> Stage:
-    """Make a market, hide interests, fit a model on what is left."""
-    market = hide_interests(make_world(n_users=n_users, n_items=n_items, seed=seed), seed=seed)
-    config = build_config({**SETTINGS, "seed": seed})
-    log = read_log(market.world.events, market.world.items, config=config.io)
-    ground = lay_ground(log.events, log.items, config, RunOptions())
-    recommender = train_recommender(log.events, log.items, ground, config, RunOptions())
-    user, item = (
-        np.asarray(ids.to_frame("id").join(truth.to_frame("id").with_row_index("row"), on="id", how="left")["row"])
-        for ids, truth in (
-            (log.events.user_ids, market.audience.user_ids),
-            (log.items.item_ids, market.audience.item_ids),
-        )
-    )
-    return Stage(market, config, log, ground, recommender, user, item, seed)
-
-
-def read_again(stage: Stage, acts: list[pl.DataFrame]) -> State:
-    """The state after some rounds: what was fitted stays, what is read of the log is read anew."""
-    raw = pl.concat([stage.market.world.events, *acts], how="diagonal_relaxed")
-    log = read_log(raw, stage.market.world.items, config=stage.config.io)
-    if not log.events.user_ids.equals(stage.log.events.user_ids) or len(log.items) != len(stage.log.items):
-        raise SystemExit("the log's users or items changed their rows")
-    ground, config = stage.ground, stage.config
-    profiles = make_profiles(log.events, log.items, ground.tree, ground.forecast, config.interests)
-    past = read_past(log.events, len(log.items))
-    shown = sp.csr_array(past.touched + impressed(log.events, len(log.items)))
-    recommender = replace(
-        stage.recommender,
-        past=replace(past, touched=shown),  # of every policy: an item is shown to a user once
-        transitions=fit_transitions(log.events, ground.tree.membership, seed=config.seed),
-        penalties=replace(
-            stage.recommender.penalties,
-            evidence=read_evidence(
-                log.events,
-                len(log.items),
-                config.interests.half_life_days,
-                config.recommend.saturation_half_life_days,
-            ),
-        ),
-    )
-    return State(log.events, log.items, recommender, profiles)
-
-
-# --- policies ---
-
-
-def as_lists(table: pl.DataFrame, n_users: int, k: int) -> Lists:
-    """The matrix form of a table of recommendations."""
-    items, leaf = (np.full((n_users, k), -1, np.int32) for _ in range(2))
-    new = np.zeros((n_users, k), np.bool_)
-    at = (table["user_row"].to_numpy(), table["rank"].to_numpy() - 1)
-    items[at], leaf[at] = table["item_row"].to_numpy(), table["interest_row"].to_numpy()
-    new[at] = (table["source"] == "exploration").to_numpy()
-    return Lists(items, new, leaf)
-
-
-def ranked(shares: tuple[float, ...] | None) -> Policy:
-    """Our lists, with slots or (None) by rank alone."""
-
-    def policy(stage: Stage, state: State, k: int, day: int) -> Lists:
-        one = replace(state.recommender, config=state.recommender.config.model_copy(update={"slots": shares}))
-        users = np.arange(state.events.n_users, dtype=np.int32)
-        return as_lists(one.recommend(users, state.profiles, k=k).table, len(users), k)
-
-    return policy
-
-
-def popular(stage: Stage, state: State, k: int, day: int) -> Lists:
-    """The most popular untouched items of the last 30 days."""
-    touched = state.recommender.past.touched
-    scores = np.broadcast_to(state.recommender.signals.popular("popular_30d"), touched.shape)
-    return _plain(top_items(np.ascontiguousarray(scores), k, touched))
-
-
-def at_random(stage: Stage, state: State, k: int, day: int) -> Lists:
-    """Untouched items, drawn evenly."""
-    touched = state.recommender.past.touched
-    draw = np.random.default_rng([stage.seed, day, 1]).random(touched.shape, np.float32)
-    return _plain(top_items(draw, k, touched))
-
-
-def _plain(items: IntArray) -> Lists:
-    return Lists(items, np.zeros(items.shape, np.bool_), np.full(items.shape, -1, np.int32))
 
 
 def explored_by(filler: Policy) -> Policy:
@@ -182,78 +54,10 @@ def explored_by(filler: Policy) -> Policy:
     return policy
 
 
-# --- play ---
-
-
-@dataclass(frozen=True)
-class Played:
-    """A policy's rounds and lists (rows of the audience, but `new` and `leaf` of the log), and its last state."""
-
-    rounds: list[Round]
-    lists: list[Lists]
-    first: Profiles
-    last: State
-    acts: list[pl.DataFrame]
-
-
-def play(
-    stage: Stage, policy: Policy, n_rounds: int, k: int, behaviour: Behaviour, before: Played | None = None
-) -> Played:
-    """Let a policy show its lists for some days, the first ones or those after others."""
-    audience = stage.market.audience
-    end = int(stage.market.world.events["timestamp"].max())  # type: ignore[arg-type]
-    acts = list(before.acts) if before else []
-    memory = before.rounds[-1].memory if before else Memory.fresh(audience)
-    state = read_again(stage, acts)
-    first, rounds, shown = state.profiles, [], []
-    for day in range(len(acts) + 1, len(acts) + n_rounds + 1):
-        lists = policy(stage, state, k, day)
-        of_all = np.full((audience.n_users, k), -1, np.int32)
-        of_all[stage.user] = np.where(lists.items >= 0, stage.item[lists.items], -1)
-        outcome = show(audience, behaviour, memory, of_all, day=day, seed=1000 * stage.seed + day)
-        memory = outcome.memory
-        acts.append(as_events(audience, outcome, start=end + day * DAY))
-        rounds.append(outcome)
-        shown.append(lists)
-        state = read_again(stage, acts)
-    return Played(rounds, shown, first, state, acts)
-
-
-def count(stage: Stage, played: Played) -> Counts:
-    """Per human user of the log: found (hidden interests first clicked), slots, clicks, hides; *new: by new places."""
-    audience = stage.market.audience
-    n = audience.n_users
-    known = np.zeros(audience.strength.shape, np.bool_)
-    out = {name: np.zeros(n) for name in ("found", "slots", "clicks", "hides", "fresh", "seen", "found_new", "new")}
-    for outcome, lists in zip(played.rounds, played.lists, strict=True):
-        new = np.zeros(outcome.lists.shape, np.bool_)
-        new[stage.user] = lists.new
-        interest = np.where(outcome.lists >= 0, audience.interest_of_item[outcome.lists], 0)
-        hit = outcome.clicked & np.take_along_axis(audience.hidden & ~known, interest, axis=1)
-        for name, flags in (("found", hit), ("found_new", hit & new)):
-            pairs = np.zeros(known.shape, np.bool_)
-            user, place = np.nonzero(flags)
-            pairs[user, interest[user, place]] = True
-            out[name] += pairs.sum(axis=1)
-            if name == "found":
-                found = pairs
-        known |= found
-        out["slots"] += (outcome.lists >= 0).sum(axis=1)
-        out["new"] += new.sum(axis=1)
-        out["clicks"] += outcome.clicked.sum(axis=1)
-        out["hides"] += outcome.hidden.sum(axis=1)
-        out["fresh"] += (outcome.freshness * outcome.seen).sum(axis=1)
-        out["seen"] += outcome.seen.sum(axis=1)
-    who = stage.user[audience.human[stage.user]]
-    return {name: values[who] for name, values in out.items()}
-
-
 def interval(top: npt.NDArray[np.float64], bottom: npt.NDArray[np.float64], n: int = 1000) -> tuple[float, float]:
     """95 % bootstrap interval over users of a ratio of sums."""
-    draw = np.random.default_rng(0).integers(0, len(top), (n, len(top)))
-    ratio = top[draw].sum(axis=1) / np.maximum(bottom[draw].sum(axis=1), 1e-9)
-    low, high = np.quantile(ratio, [0.025, 0.975])
-    return float(low), float(high)
+    low, high = quantiles(ratio_draws(top[:, None], bottom[:, None], n_bootstrap=n, seed=0)[1], 0.025)
+    return float(low[0]), float(high[0])
 
 
 def told(top: npt.NDArray[np.float64], bottom: npt.NDArray[np.float64], scale: float = 1.0) -> str:
@@ -273,7 +77,7 @@ def mixed(stage: Stage, state: State, k: int, day: int) -> Lists:
     order = np.argsort(again, axis=1, kind="stable")[:, : k - k // 2]
     both = np.hstack([ours, np.take_along_axis(drawn, order, axis=1)])
     shuffled = np.random.default_rng([stage.seed, day, 2]).permuted(np.arange(k)[None, :].repeat(len(both), 0), axis=1)
-    return _plain(np.take_along_axis(both, shuffled, axis=1))
+    return plain(np.take_along_axis(both, shuffled, axis=1))
 
 
 def predict_skips(stage: Stage, state: State, items: IntArray) -> dict[str, npt.NDArray[np.float32]]:
@@ -416,7 +220,7 @@ def main() -> None:
     grown: dict[str, list[Graduation]] = {name: [] for name in POLICIES if name.startswith("slots ")}
     skips = []
     for seed in (int(s) for s in asked.seeds.split(",")):
-        stage = set_stage(seed, asked.users, asked.items)
+        stage = set_stage(asked.users, asked.items, build_config({**SETTINGS, "seed": seed}))
         print(f"seed {seed}: {stage.recommender.chosen} ranks; {stage.ground.tree.n_leaves} leaves; transitions "
               f"{stage.recommender.transitions.report.rows(named=True)[0]}; {stage.recommender.penalties.notes}",
               flush=True)  # fmt: skip

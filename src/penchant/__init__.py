@@ -16,10 +16,12 @@ _HOME = {
     "assess": "penchant.assessment",
     "compare": "penchant.comparison",
     "fit": "penchant.pipeline",
+    "judge_feedback": "penchant.feedback",
     "load": "penchant.model",
     "load_config": "penchant.config",
     "make_world": "penchant.io.world",
     "read_log": "penchant.io",
+    "simulate": "penchant.simulation",
 }
 __all__ = [
     "Config",
@@ -29,10 +31,12 @@ __all__ = [
     "assess",
     "compare",
     "fit",
+    "judge_feedback",
     "load",
     "load_config",
     "make_world",
     "read_log",
+    "simulate",
 ]
 
 

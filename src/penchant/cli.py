@@ -28,6 +28,7 @@ from penchant.cli_options import (
     reads_a_log,
     write_result,
 )
+from penchant.cli_satisfaction import COMMANDS as SATISFACTION
 from penchant.config import Config
 from penchant.errors import PenchantError
 
@@ -208,7 +209,7 @@ def audience(model: ModelArg, segment: str, out: NeededFile) -> None:
     write_result(read_model(model).audience(segment), out)
 
 
-for name, command in COMMANDS.items():
+for name, command in {**COMMANDS, **SATISFACTION}.items():
     app.command(name)(command)
 
 

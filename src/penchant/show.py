@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import polars as pl
 from rich.console import Console
@@ -198,12 +198,26 @@ def recommendations(found: pl.DataFrame, model: Model, language: Literal["en", "
         warn(f"the first {len(shown)} users are shown; write all with -o recommendations.csv")
 
 
-def evaluation(result: Evaluation) -> None:
-    """Print the peers' table and the layers' report."""
+class Tells(Protocol):
+    """A result that can be printed: tables, then notes."""
+
+    @property
+    def notes(self) -> Sequence[str]: ...
+
+    def frames(self) -> list[tuple[str, pl.DataFrame]]: ...
+
+
+def told(result: Tells) -> None:
+    """Print the tables of a result, and its notes."""
     for title, found in result.frames():
         frame(f"\n{title}", found)
     for line in result.notes:
         _console().print(f"- {escape(line)}", soft_wrap=True)
+
+
+def evaluation(result: Evaluation) -> None:
+    """Print the peers' table and the layers' report."""
+    told(result)
 
 
 def comparison(result: Comparison) -> None:

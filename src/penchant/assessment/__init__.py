@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from penchant.assessment.after import activity_ranges, segments_after, user_groups
-from penchant.assessment.notes import write_notes
+from penchant.assessment.notes import off_policy_notes, write_notes
 from penchant.assessment.result import Evaluation
 from penchant.assessment.window import OURS, Judged, judge_window
 from penchant.config import Config, RunOptions
 from penchant.data import Log
+from penchant.evaluate.shown import read_shown
 from penchant.evaluate.split import split_windows
 from penchant.evaluate.table import pool_windows
 from penchant.evaluate.windows import best_peer, windows_table
@@ -18,6 +19,7 @@ from penchant.interests.layers import test_forecast as test_layers
 from penchant.io import read_log
 from penchant.pipeline import place_text_events
 from penchant.progress import maybe_say
+from penchant.recommend.ignored import is_impression
 from penchant.rivals import RIVALS, check_names, check_rivals
 from penchant.rivals.ablations import LEFT_OUT
 
@@ -54,6 +56,7 @@ def evaluate_log(log: Log, peers: Sequence[str], config: Config, run: RunOptions
     check_rivals([name for name in peers if name in RIVALS], config)
     settings, clock = config.evaluate, log.events.clock
     splits = split_windows(log.events, settings.test_share, settings.n_windows)
+    shown = read_shown(splits[0].test, is_impression(splits[0].test), settings)
     judged: list[Judged] = []
     for number in range(len(splits), 1, -1):
         maybe_say(f"window {number} of {len(splits)}", run)
@@ -61,7 +64,7 @@ def evaluate_log(log: Log, peers: Sequence[str], config: Config, run: RunOptions
     if judged:
         maybe_say(f"window 1 of {len(splits)}, the latest", run)
     split = splits[0]
-    latest, model = judge_window(log, split, peers, config, run)
+    latest, model = judge_window(log, split, peers, config, run, shown)
     judged.insert(0, latest)
 
     windows = [window.scores for window in judged]
@@ -96,6 +99,7 @@ def evaluate_log(log: Log, peers: Sequence[str], config: Config, run: RunOptions
         "peer_settings": latest.peer_settings,
     }
     notes = [*write_notes(ranking, by_window, layers, facts), *latest.notes]
+    notes += off_policy_notes(log.events, shown, latest.off_policy, settings)
     notes += [f"window {i}: {note}" for i, window in enumerate(judged[1:], 2) for note in window.notes]
     return Evaluation(
         ranking=ranking,
@@ -106,4 +110,5 @@ def evaluate_log(log: Log, peers: Sequence[str], config: Config, run: RunOptions
         notes=tuple(notes),
         facts=facts,
         model=model,
+        off_policy=latest.off_policy,
     )

@@ -8,6 +8,10 @@ from typing import Any
 import polars as pl
 
 from penchant.assessment.window import OURS
+from penchant.config import EvaluateConfig
+from penchant.data import Events
+from penchant.evaluate.off_policy import FEW, LOGGED, OFF
+from penchant.evaluate.shown import Shown
 from penchant.interests.forecast import LayerReport
 from penchant.rivals.ablations import LEFT_OUT
 
@@ -66,3 +70,35 @@ def _told_apart(ranking: pl.DataFrame) -> str:
         f"paired sign-flip tests over users, adjusted p < {SURE}: {OURS} is ahead of {won} of {peers.height} peers, "
         f"behind {lost}, not told apart from {peers.height - won - lost}"
     )
+
+
+def off_policy_notes(
+    events: Events, shown: Shown | None, table: pl.DataFrame | None, config: EvaluateConfig
+) -> list[str]:
+    """What the off-policy table stands on and where it must not be trusted; nothing for a log without propensities."""
+    if "propensity" not in events.table.columns:
+        return []
+    if shown is None or table is None:
+        return [
+            "off-policy: nothing was estimated: no known user has an impression with a propensity in the latest window "
+            "(propensities count on events that say an item was shown; on clicks alone they don't tell what was left)"
+        ]
+    logged = table.row(0, named=True)
+    model = "item and place" if config.propensity == "place" else "item"
+    out = [
+        f"off-policy, latest window: {logged['n_shown']:,} items shown to {logged['n_users']:,} known users in "
+        f"{logged['n_lists']:,} lists; figures are takes from a list of {config.k}, if a take depends on the {model} "
+        f"alone; the log's own lists: {logged['snips']:.4f}"
+    ]
+    if shown.n_unknown:
+        out.append(f"off-policy: {shown.n_unknown:,} impressions without a usable propensity are left out; if these "
+                   "are not chance rows, the estimates lean")  # fmt: skip
+    judged = table.filter(pl.col("method") != LOGGED)
+    few = judged.filter(pl.col("trust") == FEW)["method"].to_list()
+    if few:
+        out.append(f"off-policy: NOT RELIABLE, too few shown items match the lists of {', '.join(few)}")
+    for name, weight in judged.filter(pl.col("trust") == OFF).select("method", "mean_weight").rows():
+        why = "propensities are too low, or lists were joined" if weight > 1 else (
+            "propensities are too high, or parts of these lists could never be shown")  # fmt: skip
+        out.append(f"off-policy: NOT RELIABLE for {name}: its weights average {weight:.2f} where 1 is due: {why}")
+    return out

@@ -12,6 +12,7 @@ import polars.selectors as cs
 from penchant.artefacts import file_beside, to_json
 from penchant.assessment.window import OURS
 from penchant.evaluate.groups import brief_groups
+from penchant.evaluate.off_policy import brief_off_policy
 from penchant.evaluate.table import P_ADJUSTED, brief, other_cutoffs
 from penchant.interests.forecast import LayerReport
 from penchant.io import make_folder, write_table
@@ -27,6 +28,8 @@ class Evaluation:
     layers: how well the forecast held on the latest window, or None where it is too small.
     segments: shape, and worth on the latest window, of the segments found before it.
     model: fitted before the latest window.
+    off_policy: estimates from what the log's own policy showed in the latest window (`evaluate.off_policy.estimate`);
+    None for a log without propensities.
     """
 
     ranking: pl.DataFrame
@@ -37,6 +40,7 @@ class Evaluation:
     notes: tuple[str, ...]
     facts: dict[str, Any]
     model: Model
+    off_policy: pl.DataFrame | None = None
 
     def frames(self) -> list[tuple[str, pl.DataFrame]]:
         """Title and table, in the order to print."""
@@ -50,6 +54,9 @@ class Evaluation:
         out += [(f"The same at {k}", at_k) for k, at_k in other_cutoffs(self.ranking).items()]
         if self.windows["window"].max() != 1:
             out.append(("Window by window (1 = the latest)", self.windows))
+        if self.off_policy is not None:
+            title = f"Off-policy: expected takes from a list of {self.facts['k']} (95 % interval)"
+            out.append((title, brief_off_policy(self.off_policy)))
         shown = [OURS, *([self.facts["best_peer"]] if self.facts["best_peer"] else [])]
         title = f"By group of users, {first[1]} (95 % interval)"
         out.append((title, brief_groups(self.groups, shown)))
@@ -73,12 +80,14 @@ class Evaluation:
                 "reliability": self.layers.reliability.to_dicts(),
             },
             "segments": self.segments.to_dicts(),
+            "off_policy": None if self.off_policy is None else self.off_policy.to_dicts(),
             "notes": list(self.notes),
             "facts": self.facts,
         }
 
     def save(self, folder: str | Path) -> None:
-        """Write ranking.parquet and .csv, windows.csv, groups.csv, the layers' tables, and evaluation.json."""
+        """Write ranking.parquet and .csv, windows.csv, groups.csv, the layers' tables, evaluation.json; for a log
+        with propensities also off_policy.parquet and .csv."""
         target = Path(folder)
         make_folder(target)
         write_table(self.ranking, target / "ranking.parquet")
@@ -89,6 +98,9 @@ class Evaluation:
                 "layers": self.layers.layers,
                 "layers_reliability": self.layers.reliability,
             }
+        if self.off_policy is not None:
+            write_table(self.off_policy, target / "off_policy.parquet")
+            tables["off_policy"] = self.off_policy
         for name, table in tables.items():
             write_table(table, target / f"{name}.csv")
         with file_beside(target / "evaluation.json") as beside:

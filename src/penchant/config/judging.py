@@ -178,6 +178,19 @@ class EvaluateConfig(Section):
     n_bootstrap: int = Field(500, ge=50, description="redraws of users for the 95 % intervals")
     n_permutations: int = Field(1999, ge=199, description="sign flips of the paired tests; the least p is 2 / (n + 1)")
     n_choice_users: int = Field(10_000, ge=100, description="users a peer's settings are chosen on, at most")
+    propensity: Literal["list", "place"] = Field(
+        "list",
+        description="what propensities are chances of: that the item was in the list, or stood at its place",
+    )
+    max_weight: Annotated[float, Field(ge=1, allow_inf_nan=False)] | Literal["auto"] = Field(
+        "auto", description="off-policy weights are clipped here; auto = by the size of the sample"
+    )
+    reward_hours: float = Field(
+        24.0, gt=0, description="a liked event so long after an impression counts as its reward"
+    )
+    list_gap_seconds: float = Field(
+        60.0, ge=0, description="impressions of a user no further apart are one list, where the log has no list_id"
+    )
 
     @property
     def cutoffs(self) -> tuple[int, ...]:

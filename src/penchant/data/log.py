@@ -21,7 +21,8 @@ class Events:
 
     table columns: user_row i32 · item_row i32 (-1: a text event without item) · action i16 (index into `actions`) ·
     weight f32 (signed: negative is evidence of aversion) · time f64 · and, where the log has them, value f32,
-    text str, session_row i32.
+    text str, session_row i32, propensity f32 (the chance with which the log's policy showed the item; null where not
+    known) and beside it list_row i32, place i32 (of the shown list and from 1 in it; -1 where not known).
     clock: "time" = `time` is seconds since 1970 (UTC); "order" = the log has no usable timestamps and `time` is only
     a global order (a given sequence number, or each user's own position from 0 to 1).
     """

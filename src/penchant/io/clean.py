@@ -17,6 +17,7 @@ from penchant.io.columns import Columns, need
 from penchant.io.findings import ROW, Findings, say
 from penchant.io.ids import Coded, code_ids, differing_by_case
 from penchant.io.order import clock_of, drop_bad_times, in_order
+from penchant.io.propensity import read_propensities
 from penchant.io.sources import Source
 from penchant.io.values import HUGE, parse_numbers
 from penchant.io.weights import meaning_of_values, rating_factor
@@ -30,7 +31,8 @@ class RawLog:
     """A log on its way: `table` has, in codes, what is known of each event that was kept, sorted by time.
 
     columns of table: ROW u32 · user i32 · item i32 (-1 none) · action i16 · value f64? · factor f64? (ratings only) ·
-    time f64 · text str? · session i32 (-1 none). The codes point into `users`, `items` and `actions`.
+    time f64 · text str? · session i32 (-1 none) · propensity f64?, list i32, place i32 (-1 none).
+    The codes point into `users`, `items` and `actions`.
     """
 
     table: pl.DataFrame
@@ -84,6 +86,8 @@ def clean_events(
         table = table.with_columns(text=text.set((text.str.strip_chars() == "").fill_null(False), None))
     if "session_id" in has:
         table = table.with_columns(session=pl.Series(code_ids(has["session_id"], where).codes))
+    named = any(config.columns.get(key) for key in ("propensity", "events.propensity"))
+    table = table.with_columns(read_propensities(has, frame[ROW], source, book, named=named).values())
     clock, time = clock_of(has, source, config, facts)
     table = table.with_columns(time)
     del frame, has

@@ -8,7 +8,7 @@ from typing import Literal
 
 from penchant.errors import ConfigError, DataError, did_you_mean
 
-Kind = Literal["events", "items", "attributes"]
+Kind = Literal["events", "items", "attributes", "feedback"]
 
 # Keys are compared without case and separators: user_id, userId and "User ID" are all "userid".
 _USER = """user userid uid username userkey customer customerid custid clientid visitorid visitor memberid member
@@ -19,6 +19,9 @@ documentid animeid recipeid listingid poiid venueid mediaid showid podcastid epi
 物品id 商品id 商品 内容id 文章id 视频id"""
 _TEXT_OF_EVENT = """text query searchquery searchterm comment commenttext review reviewtext reviewbody message tag
 content body post 文本 搜索词 评论 内容"""
+_TIME = """timestamp ts time date datetime eventtime eventtimestamp eventdate createdat created createtime
+occurredat invoicedate orderdate purchasedate unixreviewtime reviewtime reviewdate dateadded ratedat timems timestampms
+unixtime unixtimestamp epoch actiontime interactiontime logtime playedat viewedat visittime 时间 时间戳 日期"""
 _TITLE = """title name itemname itemtitle productname producttitle movietitle booktitle headline 标题 名称 商品名称"""
 _TEXT_OF_ITEM = """text description desc content body plot summary overview abstract details itemdescription
 productdescription longdescription 描述 简介 正文"""
@@ -30,15 +33,16 @@ ALIASES: dict[Kind, dict[str, str]] = {
         "item_id": _ITEM,
         "action": """action actiontype event eventtype eventname behavior behaviour behaviortype behaviourtype
             interaction interactiontype activity activitytype verb type 行为 行为类型""",
-        "timestamp": """timestamp ts time date datetime eventtime eventtimestamp eventdate createdat created createtime
-            occurredat invoicedate orderdate purchasedate unixreviewtime reviewtime reviewdate dateadded ratedat
-            timems timestampms unixtime unixtimestamp epoch actiontime interactiontime logtime playedat viewedat
-            visittime 时间 时间戳 日期""",
+        "timestamp": _TIME,
         "value": """value rating ratings stars score overall preference quantity qty count playcount plays units
             评分 数量""",
         "text": _TEXT_OF_EVENT,
         "session_id": "session sessionid sid visitid usersession 会话id",
         "seq": "seq sequence sequenceid sequencenumber order position index step eventorder eventindex 顺序 序号",
+        "propensity": """propensity propensityscore pscore p prob probability actionprob actionprobability loggingprob
+            loggingprobability loggingpropensity showprob showprobability 倾向得分 展示概率 曝光概率""",
+        "list_id": "listid slate slateid request requestid recommendationid 列表id 请求id",
+        "place": "place slot rank listposition positioninlist shownposition displayposition 位次 展示位置",
     },
     "items": {
         "item_id": _ITEM + " id",
@@ -48,7 +52,22 @@ ALIASES: dict[Kind, dict[str, str]] = {
         "domain": "domain department vertical 领域",
     },
     "attributes": {"user_id": _USER + " id"},
+    "feedback": {
+        "user_id": _USER + " respondent respondentid 受访者 受访者id",
+        "item_id": _ITEM,
+        "interest": "interest interestid interestname topic 兴趣 兴趣id 兴趣名称",
+        "segment": "segment segmentid segmentname 分群 人群",
+        "answer": """answer response thumb thumbs thumbsup feedback rating ratings stars score vote satisfaction nps
+            opinion value 回答 评价 评分 满意度 反馈 态度""",
+        "question": "question questionid questiontext 问题 题目",
+        "timestamp": _TIME + " answeredat submittedat",
+        "rank": "rank place position slot 位次 排名",
+        "source": "source signal 来源",
+        "predicted": "predicted predictedscore modelscore 预测分",
+    },
 }
+# Words that few logs have and whose aliases are common: several columns that fit are passed over, not asked about.
+_OF_PROPENSITIES = ("propensity", "list_id", "place")
 # Item words that a log without a catalogue may carry itself (no bare "name": in a log that is mostly the user's).
 _ITEM_WORDS_IN_LOG = {
     "title": "title itemname itemtitle productname producttitle movietitle booktitle description 标题 商品名称",
@@ -106,6 +125,9 @@ def map_columns(
         free = [n for n in names if n not in named.values()]
         keys = set(known.split()) | {simplify(word)}
         fits = [n for n in free if simplify(n) in keys]
+        alone = "propensity" not in (word, *used)  # a list and a place mean something only beside a propensity
+        if word in _OF_PROPENSITIES and (alone or (len(fits) > 1 and word not in fits)):
+            continue
         if fits:
             used[word] = _choose(where, word, fits)
             if len(fits) > 1:

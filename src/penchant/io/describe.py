@@ -46,6 +46,7 @@ def describe_log(log: Log) -> dict[str, Any]:
         "n_events_with_text": len(own_texts),
         "n_events_without_item": int((events.item_row < 0).sum()),
         "n_events_averse": int((events.weight < 0).sum()),
+        **_propensities(events),
         "vectors": {name: list(values.shape) for name, values in log.items.vectors.items()},
         "attributes": None if log.attributes is None else _attributes(log),
         "clock": events.clock,
@@ -109,6 +110,12 @@ def guess_language(texts: pl.Series) -> str:
     if zh >= 0.05 and en >= 0.05:
         return "mixed"
     return "en" if en >= 0.9 else "zh" if zh > en else "other"
+
+
+def _propensities(events: Events) -> dict[str, int]:
+    if "propensity" not in events.table.columns:
+        return {}
+    return {"n_events_with_propensity": int(events.table["propensity"].is_not_null().sum())}
 
 
 def _span(events: Events) -> dict[str, Any]:

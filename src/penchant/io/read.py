@@ -120,6 +120,11 @@ def _assemble(
         _, session_row = np.unique(table["session"].to_numpy(), return_inverse=True)
         first = int((table["session"] < 0).any())  # no session is -1
         out["session_row"] = pl.Series((session_row - first).astype(np.int32))
+    if "propensity" in table.columns:
+        out["propensity"] = table["propensity"].cast(pl.Float32)
+    out |= {
+        f"{name}_row" if name == "list" else name: table[name] for name in ("list", "place") if name in table.columns
+    }
     events = Events(pl.DataFrame(out), users.names.alias("user_id"), raw.actions.names, raw.clock)
     _note_outliers(bots, users, table[ROW].to_numpy(), where, book)
     attributes, known = None, 0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from penchant.errors import OutputError
+from penchant.evaluate.off_policy import brief_off_policy
 from penchant.evaluate.table import brief
 from penchant.report import collect
 from penchant.report.render import render_page, write_page
@@ -66,6 +67,7 @@ def render(model: Model, *, evaluation: Path | None = None, language: Language =
         unassigned=float((model.segments.segment_row < 0).mean()),
         lists=collect.collect_recommendations(model, language),
         evaluation=read_evaluation(evaluation),
+        off_policy=read_off_policy(evaluation),
         chosen=model.recommender.chosen,
         validation=model.recommender.report,
     )
@@ -90,3 +92,9 @@ def read_evaluation(folder: Path | None) -> pl.DataFrame | None:
             f"{folder}: holds no ranking.parquet; make it with: penchant evaluate EVENTS ITEMS -o {folder}"
         )
     return brief(pl.read_parquet(file))
+
+
+def read_off_policy(folder: Path | None) -> pl.DataFrame | None:
+    """Read the off-policy table of an evaluation folder; None where its log had no propensities."""
+    file = Path(folder) / "off_policy.parquet" if folder is not None else None
+    return brief_off_policy(pl.read_parquet(file)) if file is not None and file.is_file() else None

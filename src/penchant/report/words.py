@@ -7,6 +7,57 @@ from typing import Literal
 Language = Literal["en", "zh"]
 
 _WORDS: dict[str, tuple[str, str]] = {
+    "sim_title": ("Simulated sessions", "模拟会话"),
+    "sim_lead": (
+        "What made-up users with stated behaviour do with the lists of several policies.",
+        "行为已声明的虚构用户面对几种策略的列表会如何反应。",
+    ),
+    "sim_whole": (
+        "A user's mean day. vs: less the first policy, on the same users.",
+        "每位用户的平均一天。vs：同一批用户上与第一个策略之差。",
+    ),
+    "sim_day": ("day", "天"),
+    "sim_figures": ("the figures", "数据"),
+    "sim_satisfied_axis": ("share of users", "用户比例"),
+    "sim_clicks_axis": ("clicks", "点击"),
+    "sim_boredom_axis": ("boredom", "厌倦"),
+    "sim_hides_axis": ("hides", "隐藏"),
+    "sim_satisfied": ("Satisfied: a click and no hide that day, share of users", "满意：当天有点击且无隐藏的用户比例"),
+    "sim_satisfied_help": ("Shaded: 95 % interval over users.", "阴影：用户层面 95 % 区间。"),
+    "sim_clicks": ("Clicks a list", "每个列表的点击数"),
+    "sim_clicks_help": ("Of the items shown that day.", "当天展示物品的点击数。"),
+    "sim_boredom": ("Boredom: lost share of a click's chance", "厌倦：点击概率损失的比例"),
+    "sim_boredom_help": (
+        "Each like item seen lately lowers the chance by a stated factor that is halved with time; mean over what was "
+        "seen.",
+        "近期看过的每个同类物品都按声明的系数降低点击概率，并随时间减半；对所见物品取平均。",
+    ),
+    "sim_hides": ("Hides a list", "每个列表的隐藏数"),
+    "sim_hides_help": ("Items of disliked interests that were hidden.", "被隐藏的、属于不喜欢兴趣的物品。"),
+    "fb_title": ("What users said", "用户的反馈"),
+    "fb_lead": (
+        "Answers of real users, joined with their interests and with what was recommended.",
+        "真实用户的回答，与其兴趣及推荐内容相关联。",
+    ),
+    "fb_satisfied": (
+        "Satisfied: share of answers that are for (thumb up, 4 or 5 stars, 9 or 10 points). Interval: Wilson, 95 %, "
+        "for as many answers as the sample is worth (effective_n) where users gave several.",
+        "满意：正面回答（点赞、4 或 5 星、9 或 10 分）的比例。"
+        "区间：Wilson 95 %，同一用户多次回答时按有效样本量 (effective_n) 计。",
+    ),
+    "fb_agreement": (
+        "Chance that something a user is for was ranked above something the same user is against; mean over the users "
+        "with both, 95 % bootstrap interval.",
+        "同一用户喜欢的内容排在其不喜欢的内容之前的概率；对两类回答都有的用户取平均，95 % 自助法区间。",
+    ),
+    "fb_coverage": (
+        "Response: share of the model's users who answered (Wilson, 95 %). Compare share_of_users with "
+        "share_of_answers: where they differ, the whole speaks for some more than for others.",
+        "回复率：模型用户中作答的比例（Wilson 95 %）。"
+        "比较 share_of_users 与 share_of_answers：两者不同时，总体更代表其中一部分人。",
+    ),
+    "fb_share": ("satisfied", "满意比例"),
+    "fb_response": ("answered", "回复率"),
     "leaderboard": ("Penchant comparison", "Penchant 方法比较"),
     "leaderboard_lead": (
         "Ways to represent behaviour and to group users, measured on this log, each beside the simple baselines.",
@@ -133,6 +184,14 @@ _WORDS: dict[str, tuple[str, str]] = {
         "MODEL --evaluation DIR. Below: the choice made inside this log, on a validation window.",
         "未提供评估结果。请运行 penchant evaluate EVENTS ITEMS -o DIR，再用 penchant report MODEL --evaluation DIR。"
         "下面是在本日志内部验证窗口上的选择。",
+    ),
+    "off_policy": ("Off-policy: from what the log's own policy showed", "离线策略评估：依据日志自身策略的展示"),
+    "def_off_policy": (
+        "Expected takes from a list, if a take depends on the item alone (or on item and place), by the stated chances "
+        "of the log's policy; 95 % interval over users. Mean weight: 1 is due. Figures that are not marked ok must not "
+        "be trusted.",
+        "按日志策略给出的展示概率估计一个列表的期望取用数，假设取用只取决于物品（或物品与位置）；用户层面 95 % 区间。"
+        "平均权重应为 1；未标 ok 的数字不可信。",
     ),
     "chosen": ("Chosen on the validation window", "验证窗口上选中的方法"),
     "interval": ("95 % interval over users", "用户层面 95% 区间"),

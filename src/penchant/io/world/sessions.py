@@ -83,16 +83,22 @@ class Round:
     hidden: Flags
     memory: Memory
 
+    def by_user(self) -> dict[str, npt.NDArray[np.float64]]:
+        """(n_users,) each: clicks, hides, seen · fresh (freshness, summed over what was seen), bored (1 less it) ·
+        pleased (1 if the user clicked something and hid nothing) · users (1).
+        """
+        clicks, hides, seen = (f.sum(axis=1, dtype=np.float64) for f in (self.clicked, self.hidden, self.seen))
+        fresh = (self.freshness * self.seen).sum(axis=1, dtype=np.float64)
+        pleased = ((clicks > 0) & (hides == 0)).astype(np.float64)
+        return {"clicks": clicks, "hides": hides, "seen": seen, "fresh": fresh, "bored": seen - fresh,
+                "pleased": pleased, "users": np.ones(len(seen))}  # fmt: skip
+
     def satisfaction(self, users: Flags) -> dict[str, float]:
         """Clicks and hides a list, and mean freshness of what was seen, over the users under a (n_users,) mask."""
-        seen = self.seen[users]
-        fresh = float(self.freshness[users][seen].mean()) if seen.any() else 1.0
-        n = max(1, int(users.sum()))
-        return {
-            "clicks": float(self.clicked[users].sum()) / n,
-            "hides": float(self.hidden[users].sum()) / n,
-            "freshness": fresh,
-        }
+        sums = {name: float(values[users].sum()) for name, values in self.by_user().items()}
+        n = max(1.0, sums["users"])
+        fresh = sums["fresh"] / sums["seen"] if sums["seen"] else 1.0
+        return {"clicks": sums["clicks"] / n, "hides": sums["hides"] / n, "freshness": fresh}
 
 
 def show(
@@ -140,14 +146,16 @@ def show(
     )
 
 
-def as_events(audience: Audience, outcome: Round, *, start: int) -> pl.DataFrame:
+def as_events(audience: Audience, outcome: Round, *, start: int, propensity: Floats | None = None) -> pl.DataFrame:
     """What a log would hold of a round: an impression for each item shown, seen or not; clicks; hides.
 
     Args:
         start: seconds since 1970 when the first user's first place is shown; other places follow by a second, acts by
         half a minute, other users spread over half a day.
+        propensity: (n_users, k) the chance with which each item came into its list, where it is to be logged.
     Returns:
-        user_id, item_id, action (impression, click, hide), timestamp; sorted by time.
+        user_id, item_id, action (impression, click, hide), timestamp; sorted by time; with propensities also
+        propensity (null for acts), list_id and place (from 1).
     """
     parts = []
     for action, flags, later in (
@@ -157,17 +165,19 @@ def as_events(audience: Audience, outcome: Round, *, start: int) -> pl.DataFrame
     ):
         user, place = np.nonzero(flags)
         item = outcome.lists[user, place]
-        parts.append(
-            pl.DataFrame(
-                {
-                    "user_id": audience.user_ids.gather(user),
-                    "item_id": audience.item_ids.gather(item),
-                    "action": pl.Series([action], dtype=pl.String).new_from_index(0, len(user)),
-                    "timestamp": start + user * (DAY // 2) // audience.n_users + place + later,
-                }
-            )
-        )
-    return pl.concat(parts).sort("timestamp", maintain_order=True)
+        columns = {
+            "user_id": audience.user_ids.gather(user),
+            "item_id": audience.item_ids.gather(item),
+            "action": pl.Series([action], dtype=pl.String).new_from_index(0, len(user)),
+            "timestamp": start + user * (DAY // 2) // audience.n_users + place + later,
+        }
+        if propensity is not None:
+            chance = propensity[user, place].astype(np.float64)
+            columns["propensity"] = pl.Series(chance if action == "impression" else np.full(len(user), np.nan))
+            columns["list_id"] = audience.user_ids.gather(user) + f"-{start}"
+            columns["place"] = pl.Series(place + 1)
+        parts.append(pl.DataFrame(columns))
+    return pl.concat(parts).with_columns(pl.col(pl.Float64).fill_nan(None)).sort("timestamp", maintain_order=True)
 
 
 def _check(audience: Audience, memory: Memory, lists: npt.NDArray[np.int32], day: float) -> None:
