@@ -22,7 +22,7 @@ from penchant.recommend.new_items import (
     weigh_labels,
 )
 from penchant.recommend.past import read_past
-from penchant.recommend.signals import fit_signals
+from penchant.recommend.fit_signals import fit_signals
 from penchant.recommend.windows import past_windows
 
 from .conftest import HALF_LIVES, N_GROUPS, N_ITEMS, N_USERS, NEW_ITEM, Market, fit_market
