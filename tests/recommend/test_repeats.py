@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from penchant.config import RecommendConfig
 from penchant.data import Events
 from penchant.errors import ConfigError
-from penchant.recommend import Recommender
+from penchant.recommend import Recommender, explain
 from penchant.recommend.past import read_past
 from penchant.recommend.repeats import REPEAT, fit_repeats
 from penchant.recommend.windows import wanted_likes
@@ -58,6 +58,14 @@ def test_never_allow_and_predict(market: Market, predict: Recommender) -> None:
     assert (allow[:, :1] == staple).mean() < (foretold[:, :1] == staple).mean()
     assert 7 not in foretold[0].tolist()  # only disliked: out
     assert not set(REPEAT) & set(fit_market(market, repeat="allow", method="als").signals.names)
+
+
+def test_a_repeat_says_so(market: Market, predict: Recommender) -> None:
+    found = predict.recommend(ALL[:9], market.profiles, k=3)
+    told = explain(found, market.items, market.tree)
+    sources = found.table["source"].to_list()
+    assert set(sources) & set(REPEAT)
+    assert [s in REPEAT for s in sources] == [reason == "You chose it before" for reason in told]
 
 
 def test_the_argument_goes_before_the_setting(market: Market, predict: Recommender) -> None:
