@@ -2,7 +2,7 @@
 
     python benchmarks/ease_tail.py [--data DIR] [--logs world30k,goodbooks_sample] [--heads 1000,2000,4000]
 
-`world30k` is a made-up market of 30,000 items and 6,000 users, seed 10. The last tenth of the events is the test; items
+`world30k` is a made-up market of 30,000 items and 4,000 users, seed 10. The last tenth of the events is the test; items
 nobody liked before it are left out. "without to_head": past tail items say nothing. Seconds are of one thread. "full"
 is skipped above 12,000 liked items.
 """
@@ -36,7 +36,8 @@ def main() -> None:
     ask.add_argument("--logs", default="world30k")
     ask.add_argument("--heads", default="1000,2000,4000")
     asked = ask.parse_args()
-    pl.Config.set_tbl_rows(50).set_tbl_hide_dataframe_shape(True).set_tbl_hide_column_data_types(True)
+    pl.Config.set_tbl_rows(50).set_tbl_cols(20).set_tbl_width_chars(160).set_tbl_hide_dataframe_shape(True)
+    pl.Config.set_tbl_hide_column_data_types(True)
     for name in asked.logs.split(","):
         print(compare(name, asked.data, [int(n) for n in asked.heads.split(",")]), flush=True)
 
@@ -44,7 +45,7 @@ def main() -> None:
 def compare(name: str, data: Path | None, heads: list[int]) -> pl.DataFrame:
     """A row a form of EASE."""
     if name == "world30k":
-        world = make_world(n_users=6000, n_items=30_000, seed=10)
+        world = make_world(n_users=4000, n_items=30_000, seed=10)
         log = read_log(world.events, world.items, config=build_config({}).io)
     else:
         log = read(name, data, 0)[0]

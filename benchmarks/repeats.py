@@ -37,7 +37,8 @@ def main() -> None:
     ask.add_argument("--users", type=int, default=800)
     ask.add_argument("--windows", type=int, default=5)
     asked = ask.parse_args()
-    pl.Config.set_tbl_rows(50).set_tbl_hide_dataframe_shape(True).set_tbl_hide_column_data_types(True)
+    pl.Config.set_tbl_rows(50).set_tbl_cols(20).set_tbl_width_chars(160).set_tbl_hide_dataframe_shape(True)
+    pl.Config.set_tbl_hide_column_data_types(True)
     for name in asked.logs.split(","):
         print(compare(name, asked), flush=True)
 

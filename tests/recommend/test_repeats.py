@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from penchant.config import RecommendConfig
 from penchant.data import Events
 from penchant.errors import ConfigError
-from penchant.recommend import Recommender
+from penchant.recommend import Recommender, explain
 from penchant.recommend.past import read_past
 from penchant.recommend.repeats import REPEAT, fit_repeats
 from penchant.recommend.windows import wanted_likes
@@ -58,6 +58,18 @@ def test_never_allow_and_predict(market: Market, predict: Recommender) -> None:
     assert (allow[:, :1] == staple).mean() < (foretold[:, :1] == staple).mean()
     assert 7 not in foretold[0].tolist()  # only disliked: out
     assert not set(REPEAT) & set(fit_market(market, repeat="allow", method="als").signals.names)
+
+
+@pytest.mark.parametrize("method", ["auto", "repeat", "sum_z"])
+def test_a_repeat_says_so_and_nothing_else_does(market: Market, method: str) -> None:
+    one = fit_market(market, repeat="predict", method=method, n_windows=3)
+    touched = market.events.touched(N_ITEMS).toarray() > 0
+    for k, allow_seen in ((20, None), (3, False)):
+        found = one.recommend(ALL, market.profiles, k=k, allow_seen=allow_seen)
+        told = explain(found, market.items, market.tree)
+        again = touched[found.table["user_row"].to_numpy(), found.table["item_row"].to_numpy()]
+        assert [reason == "You chose it before" for reason in told] == again.tolist()
+        assert again.any() == (allow_seen is None)
 
 
 def test_the_argument_goes_before_the_setting(market: Market, predict: Recommender) -> None:

@@ -13,6 +13,7 @@ import scipy.sparse as sp
 from penchant.data import LAYERS, FloatArray, IntArray, InterestTree, Items, Recommendations
 from penchant.errors import ConfigError
 from penchant.recommend.past import Past
+from penchant.recommend.repeats import REPEAT
 
 MAX_PAST = 50  # the most recent items that may serve as evidence
 MIN_COSINE = 0.1  # below, a past item is no reason
@@ -26,6 +27,7 @@ _WORDS: dict[str, dict[str, Any]] = {
         "near": "Because you chose {items}",
         "new": "Something near your interests: “{name}”",
         "popular": "Popular right now",
+        "again": "You chose it before",
         "alike": "Chosen by people with a similar history",
         "join": " – ",
         "and": " and ",
@@ -37,6 +39,7 @@ _WORDS: dict[str, dict[str, Any]] = {
         "near": "因为您选过{items}",
         "new": "与您的兴趣相近：“{name}”",
         "popular": "近期热门",
+        "again": "您以前选过",
         "alike": "与您经历相似的人也选了",
         "join": "——",
         "and": "和",
@@ -72,6 +75,8 @@ def _reason(
     source: str,
     evidence: list[int],
 ) -> str:
+    if source in REPEAT:
+        return str(words["again"])
     shown = [f"“{titles[i]}”" for i in evidence[:2]]
     joined = words["and"].join(shown)
     if interest >= 0 and layer >= 0:

@@ -12,6 +12,7 @@ import scipy.sparse as sp
 
 from penchant.config import RecommendConfig
 from penchant.data import LAYERS, FloatArray, IntArray
+from penchant.recommend.aversion import entries
 from penchant.recommend.batch import Batch, Wanted, closed_items, only_top
 from penchant.recommend.calibrate import Mix
 from penchant.recommend.candidates import Candidates, describe, pick_candidates
@@ -21,9 +22,11 @@ from penchant.recommend.dials import Dials
 from penchant.recommend.diversify import diversify
 from penchant.recommend.explain import attribute, find_evidence, list_series
 from penchant.recommend.new_items import NewItems
+from penchant.recommend.past import Past
 from penchant.recommend.penalties import Penalties
 from penchant.recommend.places import Places, by_rank, with_new_items
 from penchant.recommend.rank import Ranker, Single
+from penchant.recommend.repeats import REPEAT
 from penchant.recommend.signals import SLOTS, Signals
 from penchant.recommend.slots import POPULAR_IN_LEAF, Slots, tell_new
 from penchant.recommend.transitions import Transitions
@@ -55,7 +58,7 @@ class ListMaker:
         places = self._places(batch, found, ranked, blocked, k)
         row, place = np.nonzero(places.items >= 0)
         items, column = places.items[row, place], places.columns[row, place]
-        source = np.where(column >= 0, self._source(found, ranker)[row, column], len(self.signals.names))
+        source = np.where(column >= 0, self._source(past, found, ranker)[row, column], len(self.signals.names))
         told = np.zeros((len(row), 0), np.float32)
         if wanted.why:
             told = contributions(ranker, self.signals.names, found, np.maximum(places.columns, 0))[row, place]
@@ -113,13 +116,24 @@ class ListMaker:
         rows, valid = pick_candidates(extra, blocked, n)
         return describe(self.signals, scores, past, rows, valid)
 
-    def _source(self, found: Candidates, ranker: Ranker) -> IntArray:
-        """(n, c) which signal ranks each candidate highest; signals of the user's own before those equal for all."""
+    def _source(self, past: Past, found: Candidates, ranker: Ranker) -> IntArray:
+        """(n, c) which signal ranks each candidate highest; signals of the user's own before those equal for all, and
+        where repeats are foretold these for all that the user took before, and for nothing else.
+        """
+        names, shape = self.signals.names, found.item_rows.shape
+        repeats = np.array([name in REPEAT for name in names])
+        again = np.zeros(shape, np.bool_)
+        if repeats.any():
+            user = np.repeat(np.arange(shape[0], dtype=np.int32), shape[1])
+            again = entries(past.matrix(), user, found.item_rows.ravel()).reshape(shape) > 0
         if isinstance(ranker, Single):
-            return np.full(found.item_rows.shape, self.signals.names.index(ranker.name), np.int32)
-        n = len(self.signals.names)
+            own = names.index(ranker.name)
+            fills = 0 if ranker.name in REPEAT else own  # what a user never took comes by popularity
+            return np.where(again, own, fills).astype(np.int32)
+        n = len(names)
         place = found.features[:, :, n : 2 * n].copy()
         place[:, :, : self.signals.n_shared] += 0.1
+        place[:, :, repeats] = np.where(again, -1.0, np.inf)[:, :, None]
         return np.asarray(place.argmin(axis=2), np.int32)
 
     def _places(self, batch: Batch, found: Candidates, ranked: FloatArray, closed: sp.csr_array, k: int) -> Places:
