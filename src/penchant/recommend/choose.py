@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from penchant.config import RecommendConfig
 from penchant.data import FloatArray
 from penchant.errors import ConfigError, did_you_mean
-from penchant.recommend.rank import Blend, Both, Lesson, PlainSum, Ranker, Single, Trees
+from penchant.recommend.rank import Blend, Both, Lesson, PlainSum, Ranker, Single, Trees, mean_of
+from penchant.threads import in_batches, n_threads
 
 SUMS = ("sum_z", "sum_softmax", "rrf")
 LEARNED = ("blend", "trees", "blend+trees")
@@ -65,19 +68,33 @@ def choose(lessons: Sequence[Lesson], signal_names: tuple[str, ...], config: Rec
         name = UNTESTED if config.method == "auto" else config.method
         report = _report({name: np.zeros(0, np.float32)}, name, signal_names, seed)
         return Choice(_fit_one(name, lessons, signal_names, seed), report, _latest(name, lessons, signal_names, seed))
+    judged = [(lesson, lessons[i + 1 :]) for i, lesson in enumerate(lessons[:-1] or lessons)]
+    threads = min(n_threads(), len(judged))
+    scored = in_batches(lambda one: _scores(*one, signal_names, seed), judged, threads)
     gains: dict[str, list[FloatArray]] = {name: [] for name in names}
     latest: dict[str, FloatArray] = {}
-    for i, lesson in enumerate(lessons[:-1] or lessons):
-        earlier = lessons[i + 1 :]
-        for name, ranker in _rankers(signal_names, learned=bool(earlier)).items():
-            ranker.fit(earlier, seed=seed)
-            scores = ranker.score(lesson.candidates)
-            gains[name].append(ndcg(scores, lesson))
-            latest.setdefault(name, scores)
+    for (lesson, _), scores in zip(judged, scored, strict=True):
+        for name, values in scores.items():
+            gains[name].append(ndcg(values, lesson))
+            latest.setdefault(name, values)
     pooled = {name: np.concatenate(parts) for name, parts in gains.items() if parts}
     best = _best(pooled, signal_names, config.step_back_margin, seed)
     report = _report(pooled, best, signal_names, seed)
     return Choice(_fit_one(best, lessons, signal_names, seed), report, latest[best])
+
+
+def _scores(
+    lesson: Lesson, earlier: Sequence[Lesson], signal_names: tuple[str, ...], seed: int
+) -> dict[str, FloatArray]:
+    """(n, c) scores of a window by every method, fitted on the windows before it."""
+    out: dict[str, FloatArray] = {}
+    for name, ranker in _rankers(signal_names, learned=bool(earlier)).items():
+        if isinstance(ranker, Both):
+            out[name] = mean_of(out[ranker.blend.name], out[ranker.trees.name], lesson.candidates.valid)
+        else:
+            ranker.fit(earlier, seed=seed)
+            out[name] = ranker.score(lesson.candidates)
+    return out
 
 
 def ndcg(scores: FloatArray, lesson: Lesson, k: int = 10) -> FloatArray:
@@ -133,8 +150,13 @@ def _resampled_means(values: FloatArray, seed: int, n: int = 400) -> FloatArray:
     """(n,) means of bootstrap resamples over users."""
     if not len(values):
         return np.zeros(n, np.float32)
-    counts = np.random.default_rng([seed, 10]).multinomial(len(values), np.full(len(values), 1 / len(values)), size=n)
-    return np.asarray(counts @ values.astype(np.float64) / len(values), np.float32)
+    return np.asarray(_counts(len(values), seed, n) @ values.astype(np.float64) / len(values), np.float32)
+
+
+@lru_cache(maxsize=1)
+def _counts(n_users: int, seed: int, n: int) -> npt.NDArray[np.float64]:
+    """(n, n_users) how often each user is drawn: the same for every method that is compared."""
+    return np.random.default_rng([seed, 10]).multinomial(n_users, np.full(n_users, 1 / n_users), size=n).astype(float)
 
 
 def _report(pooled: dict[str, FloatArray], chosen: str, signal_names: tuple[str, ...], seed: int) -> pl.DataFrame:
