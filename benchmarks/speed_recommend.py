@@ -8,23 +8,24 @@ nearly by Zipf's law (`make_log` of affinity_cost.py). Factors, neighbours, EASE
 every n-th user, `--fit-users` of them; everybody's past is read. Speed does not hang on how well they were fitted.
 
 Retrieval: top 10 of all items, those of the past left out, by one scorer. implicit gets the same factors of users and
-items and the same threads, and is asked for all its users at once. With the first number of threads `--timed` users
-are asked for, best of two; with the last all of them, once. Two stages: `Recommender.recommend` on `--sample` users,
-and what all would take at that rate.
+items and the same threads; the two take turns of 50,000 users, so that what else the machine does hits both. With the
+first number of threads `--timed` users are asked for, with the last all of them. Two stages: `Recommender.recommend` on
+`--sample` users, and what all would take at that rate. "processor" is time on all cores together: it tells more than
+the clock where a machine is shared.
 """
 
 from __future__ import annotations
 
 import argparse
-import threading
+import resource
 import time
+import tracemalloc
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from unittest.mock import patch
 
 import numpy as np
@@ -45,7 +46,8 @@ from penchant.scorers import build_scorer, top, top_lists
 from penchant.scorers.als import Als
 from penchant.threads import one_thread
 
-K, EVENTS, DIMS = 10, 20, 32
+T = TypeVar("T")
+K, EVENTS, DIMS, TURN = 10, 20, 32, 50_000
 METHOD = "blend+trees"  # the dearest
 
 
@@ -102,20 +104,44 @@ def retrieval(few: Events, past: Past, timed: int, threads: list[int]) -> None:
     for n in dict.fromkeys(threads):
         whole = n == threads[-1] and n != threads[0]
         asked = users if whole else users[:: max(1, len(users) // timed)]
-        repeats, liked = 1 if whole else 2, sp.csr_matrix(history[asked])
+        ours, theirs, alike = Spent(), Spent(), 0.0
         with one_thread("blas"):
-            ours = best(partial(ranked, fixed, asked, history, n), repeats)
-            theirs = best(partial(by_implicit, factors[asked], als.item_factors, liked, n), repeats)
-        same = float((ours[1] == theirs[1]).mean())
-        name = f"ours, same factors ({same:.2%} of places alike)"
-        rows += [line("implicit ALS recommend", n, len(asked), theirs[0]), line(name, n, len(asked), ours[0])]
-        rows[-1]["to implicit"] = theirs[0] / ours[0]
+            for part in np.array_split(asked, max(1, len(asked) // TURN)):
+                liked = sp.csr_matrix(history[part])
+                one = theirs.on(partial(by_implicit, factors[part], als.item_factors, liked, n))
+                two = ours.on(partial(ranked, fixed, part, history, n))
+                alike += float((one == two).mean()) * len(part) / len(asked)
+        rows.append(ours.line(f"factors given ({alike:.2%} of places alike)", n, len(asked)))
+        rows[-1] |= {"implicit, users/s": round(len(asked) / theirs.clock), "ratio": theirs.clock / ours.clock,
+                     "ratio, processor": theirs.processor / ours.processor}  # fmt: skip
         asked = users[:: max(1, len(users) // min(timed, 20_000))]
-        for title, scorer in {"ours, users' factors solved anew": als, **others}.items():
-            rows.append(line(title, n, len(asked), best(partial(ranked, scorer, asked, history, n), 1)[0]))
+        for title, scorer in {"als, users solved anew": als, **others}.items():
+            spent = Spent()
+            spent.on(partial(ranked, scorer, asked, history, n))
+            rows.append(spent.line(title, n, len(asked)))
     print("\nRetrieval: top 10, the past left out")
     print(pl.DataFrame(rows, infer_schema_length=None))
-    print(f"scores in memory at once: {top.BATCH_BYTES / 1e6:.0f} MB", flush=True)
+    print(f"scores of one thread in memory at once: {top.BATCH_BYTES / 1e6:.0f} MB", flush=True)
+
+
+@dataclass
+class Spent:
+    """Seconds by the clock and on all cores together."""
+
+    clock: float = 0.0
+    processor: float = 0.0
+
+    def on(self, work: Callable[[], T]) -> T:
+        """Do it, and add what it took."""
+        clock, processor = time.perf_counter(), time.process_time()
+        out = work()
+        self.clock += time.perf_counter() - clock
+        self.processor += time.process_time() - processor
+        return out
+
+    def line(self, name: str, threads: int, users: int) -> dict[str, Any]:
+        return {"": name, "threads": threads, "users": users, "users/s": round(users / self.clock),
+                "ms, processor": 1e3 * self.processor / users}  # fmt: skip
 
 
 def ranked(scorer: Ranks, users: IntArray, history: sp.csr_array, threads: int) -> IntArray:
@@ -132,21 +158,6 @@ def by_implicit(users: FloatArray, items: FloatArray, liked: sp.csr_matrix, thre
     return lists
 
 
-def best(work: Callable[[], IntArray], repeats: int) -> tuple[float, IntArray]:
-    """Seconds of the quickest run, and what it gave."""
-    seconds, out = np.inf, np.zeros(0, np.int32)
-    for _ in range(repeats):
-        started = time.perf_counter()
-        out = work()
-        seconds = min(seconds, time.perf_counter() - started)
-    return seconds, out
-
-
-def line(name: str, threads: int, users: int, seconds: float) -> dict[str, Any]:
-    return {"": name, "threads": threads, "users": users, "users a second": round(users / seconds),
-            "to implicit": None}  # fmt: skip
-
-
 # --- two stages ---
 
 
@@ -160,34 +171,34 @@ def two_stages(few: Events, tree: InterestTree, past: Past, step: int, sample: i
     rows = []
     for n in dict.fromkeys(threads):
         for evidence in (True, False):
+            spent = Spent()
             with patch("penchant.recommend.recommender.n_threads", lambda n=n: n):
-                seconds = timed(lambda e=evidence: recommender.recommend(users, profiles, k=K, evidence=e))
-            rows.append(
-                {
-                    "": f"{METHOD}, {'with' if evidence else 'without'} evidence items",
-                    "threads": n,
-                    "users": len(users),
-                    "users a second": round(len(users) / seconds),
-                    f"{past.n_users:,} users, hours": past.n_users / len(users) * seconds / 3600,
-                }
-            )
+                spent.on(partial(recommender.recommend, users, profiles, k=K, evidence=evidence))
+            name = f"{METHOD}, {'with' if evidence else 'without'} evidence items"
+            hours = {f"{past.n_users:,} users, hours": past.n_users / len(users) * spent.clock / 3600}
+            rows.append(spent.line(name, n, len(users)) | hours)
     print("\nTwo stages: candidates of all signals, ranker, tables")
     print(pl.DataFrame(rows))
     with patch("penchant.recommend.recommender.n_threads", lambda: 1), stopwatch() as spent:
-        spent["all"] = timed(lambda: recommender.recommend(users, profiles, k=K))
-    print("\nWhere the time goes, one thread")
+        started = time.process_time()
+        recommender.recommend(users, profiles, k=K)
+        spent["all"] = time.process_time() - started
+    print("\nWhere the processor's time goes, one thread")
     spent["the rest"] = 2 * spent["all"] - sum(spent.values())
     table = {"": list(spent), "ms a user": [1e3 * s / len(users) for s in spent.values()]}
     print(pl.DataFrame(table).with_columns((pl.col("ms a user") / table["ms a user"][-2]).alias("share")))
     rows = []
     for part in (users[: len(users) // 4], users):
-        with memory() as used:
-            table_bytes = recommender.recommend(part, profiles, k=K).table.estimated_size()
-        rows.append(
-            {"users": len(part), "more memory at the peak, MB": used[0] / 1e6, "of it lists": table_bytes / 1e6}
-        )
-    print(f"\nMemory beside the model; BATCH_BYTES is {batch.BATCH_BYTES / 1e6:.0f} MB")
+        for n in dict.fromkeys(threads):
+            with patch("penchant.recommend.recommender.n_threads", lambda n=n: n):
+                tracemalloc.start()
+                lists = recommender.recommend(part, profiles, k=K).table.estimated_size()
+                arrays = tracemalloc.get_traced_memory()[1]
+                tracemalloc.stop()
+            rows.append({"users": len(part), "threads": n, "arrays, MB": arrays / 1e6, "lists, MB": lists / 1e6})
+    print(f"\nMemory at the peak, beside the model; BATCH_BYTES is {batch.BATCH_BYTES / 1e6:.0f} MB a thread")
     print(pl.DataFrame(rows))
+    print(f"the whole process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2:.1f} GB")
 
 
 def fit(few: Events, tree: InterestTree, past: Past) -> Recommender:
@@ -215,12 +226,6 @@ def profiles_of(few: Events, tree: InterestTree) -> Profiles:
     return make_profiles(few, catalogue(n_items), tree, fit_forecast(few, tree, config, seed=0), config)
 
 
-def timed(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
-
-
 @contextmanager
 def stopwatch() -> Iterator[dict[str, float]]:
     """Seconds spent in each part of a list's making."""
@@ -228,11 +233,11 @@ def stopwatch() -> Iterator[dict[str, float]]:
 
     def watched(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
         def run(*args: Any, **options: Any) -> Any:
-            started = time.perf_counter()
+            started = time.process_time()
             try:
                 return work(*args, **options)
             finally:
-                spent[name] += time.perf_counter() - started
+                spent[name] += time.process_time() - started
 
         return run
 
@@ -246,29 +251,6 @@ def stopwatch() -> Iterator[dict[str, float]]:
         patch.object(listing, "attribute", watched("interests of items", listing.attribute)),
     ):
         yield spent
-
-
-@contextmanager
-def memory() -> Iterator[list[float]]:
-    """Resident bytes at the peak, less those at the start, looked at every five milliseconds (Linux)."""
-    used, done = [0.0], threading.Event()
-    before = resident()
-
-    def look() -> None:
-        while not done.wait(0.005):
-            used[0] = max(used[0], resident() - before)
-
-    thread = threading.Thread(target=look)
-    thread.start()
-    try:
-        yield used
-    finally:
-        done.set()
-        thread.join()
-
-
-def resident() -> float:
-    return float(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
 
 if __name__ == "__main__":

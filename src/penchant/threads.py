@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
-MOST = 8  # threads of our own, at most: each holds a batch
+MOST = 4  # threads of our own, at most: each holds a batch
 
 
 def one_thread(api: Literal["blas", "openmp"] | None = None) -> Any:

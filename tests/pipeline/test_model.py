@@ -106,6 +106,18 @@ def test_an_unknown_user_is_told_so(model: Model) -> None:
         model.recommend(["nobody"], k=0)
 
 
+def test_lists_in_parts_are_those_of_the_whole(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    users = [*model.user_ids[:8].to_list(), "nobody", *model.user_ids[5:12].to_list()]
+    whole = model.recommend(users, k=3)
+    monkeypatch.setattr("penchant.tables.PART_ROWS", 12)
+    parts = list(model.recommend_in_parts(users, k=3))
+    sizes = [part["user_id"].n_unique() for part in parts]
+    assert sizes == [4, 4, 4, 1]  # twelve users and nobody, each once
+    assert_frame_equal(pl.concat(parts), whole, rel_tol=1e-4)
+    with pytest.raises(ConfigError, match="no user was asked for"):
+        model.recommend_in_parts([])
+
+
 def test_a_new_user_is_served_from_the_first_event(model: Model) -> None:
     liked = model.items_table().filter(pl.col("membership") > 0.9)["item_id"][0]
     table = model.recommend_from([liked], k=10)

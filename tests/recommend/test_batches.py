@@ -13,10 +13,13 @@ import scipy.sparse as sp
 from penchant.dot_product import DotProduct
 from penchant.errors import OutputError
 from penchant.io import write_parts
+from penchant.recommend import Recommender
 from penchant.recommend import batch as batches
 from penchant.recommend.past import Past
 from penchant.scorers import top, top_items, top_lists
 from penchant.threads import in_batches
+
+from .conftest import N_USERS, Market, fit_market
 
 N_ITEMS = 4000
 
@@ -55,7 +58,7 @@ def test_lists_do_not_depend_on_threads_or_batches(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(top, "BATCH_BYTES", 4 * N_ITEMS * 14)
     told: list[int] = []
     assert (top_lists(scorer, users, seen, 10, seen=seen, on_batch=told.append, threads=2) == whole).all()
-    assert max(told) == 7  # two batches at once share the bytes
+    assert max(told) == 14
     assert sum(told) == 300
 
 
@@ -90,14 +93,33 @@ def test_no_more_batches_wait_than_there_are_threads() -> None:
         assert len(begun) <= taken + 3
 
 
-def test_the_bytes_of_a_batch_bound_its_users(fitted) -> None:  # type: ignore[no-untyped-def]
+def test_the_bytes_of_a_batch_bound_its_users(fitted: Recommender) -> None:
     users = batches.batch_size(fitted.signals, 200)
     n = len(fitted.signals.names)
     assert 4 * users * fitted.signals.n_items * n <= batches.BATCH_BYTES
-    assert batches.batch_size(fitted.signals, 200, threads=4) == pytest.approx(users / 4, abs=1)
 
 
-def test_the_past_of_some_users_is_that_of_their_rows(fitted) -> None:  # type: ignore[no-untyped-def]
+def test_threads_change_nothing(fitted: Recommender, market: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "BATCH_BYTES", 500_000)  # some ten users
+    users = np.arange(N_USERS, dtype=np.int32)
+    tables = []
+    for threads in (1, 3):
+        monkeypatch.setattr("penchant.recommend.recommender.n_threads", lambda n=threads: n)
+        tables.append(fitted.recommend(users, market.profiles, k=5, why=True).table)
+    assert tables[0].equals(tables[1])
+
+
+def test_the_method_chosen_and_its_figures_do_not_hang_on_threads(
+    market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reports = []
+    for threads in (1, 3):
+        monkeypatch.setattr("penchant.recommend.choose.n_threads", lambda n=threads: n)
+        reports.append(fit_market(market, n_windows=4).report)
+    assert reports[0].equals(reports[1])
+
+
+def test_the_past_of_some_users_is_that_of_their_rows(fitted: Recommender) -> None:
     past: Past = fitted.past
     rows = np.array([5, 0, 5, past.n_users - 1], np.int32)
     some = past.take(rows)

@@ -12,8 +12,8 @@ from penchant.config import RecommendConfig
 from penchant.data import Items
 from penchant.recommend import Recommender
 from penchant.recommend.crossings import NO_DOMAIN, crossing_lesson, domains_of
-from penchant.recommend.past import read_past
 from penchant.recommend.fit_signals import fit_signals
+from penchant.recommend.past import read_past
 from penchant.recommend.windows import past_windows
 
 from .conftest import HALF_LIVES, N_GROUPS, N_ITEMS, N_USERS, Market, fit_market

@@ -12,6 +12,7 @@ import scipy.sparse as sp
 from penchant.config import RecommendConfig
 from penchant.data import Items
 from penchant.recommend import Recommender
+from penchant.recommend.fit_signals import fit_signals
 from penchant.recommend.new_items import (
     category_matrix,
     find_new,
@@ -22,7 +23,6 @@ from penchant.recommend.new_items import (
     weigh_labels,
 )
 from penchant.recommend.past import read_past
-from penchant.recommend.fit_signals import fit_signals
 from penchant.recommend.windows import past_windows
 
 from .conftest import HALF_LIVES, N_GROUPS, N_ITEMS, N_USERS, NEW_ITEM, Market, fit_market

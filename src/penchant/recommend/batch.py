@@ -15,7 +15,7 @@ from penchant.recommend.past import Past
 from penchant.recommend.signals import Signals
 from penchant.scorers import top_items
 
-BATCH_BYTES = 256_000_000  # arrays of one batch of users
+BATCH_BYTES = 256_000_000  # arrays of one batch of users; each thread holds one
 
 
 @dataclass(frozen=True)
@@ -47,15 +47,14 @@ class Batch:
     in_log: bool
 
 
-def batch_size(signals: Signals, n_candidates: int, dims: int = 0, threads: int = 1) -> int:
+def batch_size(signals: Signals, n_candidates: int, dims: int = 0) -> int:
     """Users scored at once, so that dense scores, features of candidates (and their vectors) stay in BATCH_BYTES.
 
-    Args:
-        threads: batches at once; they share BATCH_BYTES.
+    The size never hangs on the number of threads: a product of matrices rounds by their shape.
     """
     n = len(signals.names)
     floats = signals.n_items * (n + 6) + min(n_candidates, signals.n_items) * (6 * n + dims)
-    return max(1, BATCH_BYTES // (4 * max(1, floats) * threads))
+    return max(1, BATCH_BYTES // (4 * max(1, floats)))
 
 
 def points_of(leaves: pl.DataFrame, batch: IntArray) -> pl.DataFrame:

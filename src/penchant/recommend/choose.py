@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from penchant.config import RecommendConfig
 from penchant.data import FloatArray
 from penchant.errors import ConfigError, did_you_mean
-from penchant.recommend.rank import Blend, Both, Lesson, PlainSum, Ranker, Single, Trees
+from penchant.recommend.rank import Blend, Both, Lesson, PlainSum, Ranker, Single, Trees, mean_of
+from penchant.threads import in_batches, n_threads
 
 SUMS = ("sum_z", "sum_softmax", "rrf")
 LEARNED = ("blend", "trees", "blend+trees")
@@ -66,18 +69,29 @@ def choose(lessons: Sequence[Lesson], signal_names: tuple[str, ...], config: Rec
         name = UNTESTED if config.method == "auto" else config.method
         report = _report({name: np.zeros(0, np.float32)}, name, signal_names, seed)
         return Choice(_fit_one(name, lessons, signal_names, seed), report, _held(name, lessons, signal_names, seed))
-    gains: dict[str, list[FloatArray]] = {name: [] for name in names}
-    fitted: list[dict[str, Ranker]] = []
-    for i, lesson in enumerate(lessons[:-1] or lessons):
-        earlier = lessons[i + 1 :]
-        fitted.append(_rankers(signal_names, learned=bool(earlier)))
-        for name, ranker in fitted[-1].items():
-            ranker.fit(earlier, seed=seed)
-            gains[name].append(ndcg(ranker.score(lesson.candidates), lesson))
+    judged = [(lesson, lessons[i + 1 :]) for i, lesson in enumerate(lessons[:-1] or lessons)]
+    threads = min(n_threads(), len(judged))
+    found = list(in_batches(lambda one: _judge(*one, signal_names, seed), judged, threads))
+    gains = {name: [values[name] for _, values in found if name in values] for name in names}
     pooled = {name: np.concatenate(parts) for name, parts in gains.items() if parts}
     best = _best(pooled, signal_names, config.step_back_margin, seed)
     report = _report(pooled, best, signal_names, seed)
-    return Choice(_fit_one(best, lessons, signal_names, seed), report, tuple(rankers[best] for rankers in fitted))
+    return Choice(_fit_one(best, lessons, signal_names, seed), report, tuple(rankers[best] for rankers, _ in found))
+
+
+def _judge(
+    lesson: Lesson, earlier: Sequence[Lesson], signal_names: tuple[str, ...], seed: int
+) -> tuple[dict[str, Ranker], dict[str, FloatArray]]:
+    """Every method fitted on the windows before one, and the NDCG@10 of each of that window's users by it."""
+    rankers = _rankers(signal_names, learned=bool(earlier))
+    scores: dict[str, FloatArray] = {}
+    for name, ranker in rankers.items():
+        if isinstance(ranker, Both):
+            scores[name] = mean_of(scores[ranker.blend.name], scores[ranker.trees.name], lesson.candidates.valid)
+        else:
+            ranker.fit(earlier, seed=seed)
+            scores[name] = ranker.score(lesson.candidates)
+    return rankers, {name: ndcg(values, lesson) for name, values in scores.items()}
 
 
 def ndcg(scores: FloatArray, lesson: Lesson, k: int = 10) -> FloatArray:
@@ -133,8 +147,13 @@ def _resampled_means(values: FloatArray, seed: int, n: int = 400) -> FloatArray:
     """(n,) means of bootstrap resamples over users."""
     if not len(values):
         return np.zeros(n, np.float32)
-    counts = np.random.default_rng([seed, 10]).multinomial(len(values), np.full(len(values), 1 / len(values)), size=n)
-    return np.asarray(counts @ values.astype(np.float64) / len(values), np.float32)
+    return np.asarray(_counts(len(values), seed, n) @ values.astype(np.float64) / len(values), np.float32)
+
+
+@lru_cache(maxsize=1)
+def _counts(n_users: int, seed: int, n: int) -> npt.NDArray[np.float64]:
+    """(n, n_users) how often each user is drawn: the same for every method that is compared."""
+    return np.random.default_rng([seed, 10]).multinomial(n_users, np.full(n_users, 1 / n_users), size=n).astype(float)
 
 
 def _report(pooled: dict[str, FloatArray], chosen: str, signal_names: tuple[str, ...], seed: int) -> pl.DataFrame:

@@ -265,9 +265,7 @@ class Both:
         """Nothing to learn: its two parts are fitted by themselves."""
 
     def score(self, candidates: Candidates) -> FloatArray:
-        blend = standardise(self.blend.score(candidates), candidates.valid)
-        trees = standardise(self.trees.score(candidates), candidates.valid)
-        return (blend + trees) / np.float32(2)
+        return mean_of(self.blend.score(candidates), self.trees.score(candidates), candidates.valid)
 
     def parts(self, candidates: Candidates, columns: IntArray) -> FloatArray:
         """Those of both, in the spread each has over the row: what is taken off for z-scores is the same in a row."""
@@ -293,6 +291,11 @@ def as_listed(ranker: Ranker, candidates: Candidates) -> FloatArray:
     if isinstance(ranker, Single):
         return candidates.features[:, :, ranker.signal_names.index(ranker.name)]
     return ranker.score(candidates)
+
+
+def mean_of(blend: FloatArray, trees: FloatArray, valid: BoolArray) -> FloatArray:
+    """(n, c) scores of `Both` from those of its parts."""
+    return (standardise(blend, valid) + standardise(trees, valid)) / np.float32(2)
 
 
 def ranker_from_parts(parts: Parts) -> Ranker:

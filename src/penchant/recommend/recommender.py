@@ -349,10 +349,9 @@ class Recommender:
     def _in_batches(self, make: Callable[[IntArray], R], rows: IntArray, k: int) -> Iterator[R]:
         """What `make` makes of some users at a time, on all cores."""
         dims = self.fused.shape[1] if self.config.diversity > 0 else 0
-        n_candidates = max(self.config.n_candidates, k)
-        threads = n_threads() if len(rows) > batch_size(self.signals, n_candidates, dims) // 2 else 1
-        step = batch_size(self.signals, n_candidates, dims, threads)
-        return in_batches(make, (rows[s : s + step] for s in range(0, len(rows), step)), threads)
+        step = batch_size(self.signals, max(self.config.n_candidates, k), dims)
+        batches = [rows[s : s + step] for s in range(0, len(rows), step)]
+        return in_batches(make, batches, min(n_threads(), len(batches)))
 
     def _wanted(
         self, k: int, allow_seen: bool | None, allowed: BoolArray | None, why: bool, evidence: bool = True

@@ -61,18 +61,18 @@ def top_lists(
     on_batch: Callable[[int], None] | None = None,
     threads: int = 1,
 ) -> IntArray:
-    """Full ranking over all items for many users, in batches of bounded memory (BATCH_BYTES, of all threads together).
+    """Full ranking over all items for many users, in batches of bounded memory (BATCH_BYTES a thread).
 
     Args:
         user_rows: (n,) rows of `history`.
         history: (n_users, n_items) what the scorer reads of each user's past.
         seen: (n_users, n_items) entries to leave out; None keeps all.
         on_batch: told the number of users done after each batch.
-        threads: batches at once. Lists do not depend on it; `scorer.score` must bear to be called by several.
+        threads: batches at once. Lists do not hang on it; `scorer.score` must bear to be called by several.
     Returns:
         (n, k) int32 item rows, best first; -1 where fewer than k are left.
     """
-    step = max(1, BATCH_BYTES // (4 * max(1, history.shape[1]) * threads))
+    step = max(1, BATCH_BYTES // (4 * max(1, history.shape[1])))
     out = np.full((len(user_rows), k), -1, np.int32)
 
     def rank(start: int) -> int:
