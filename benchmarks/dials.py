@@ -1,13 +1,13 @@
-"""What each dial of the recommender does and costs: one fit a log, then lists at stated strengths.
+"""What each dial of the recommender does and costs: one fit a window, then lists at stated strengths.
 
-    python benchmarks/dials.py [--markets 21,22] [--data DIR --only ml_100k,deskdrop] [--share 0.1] [--out DIR]
+    python benchmarks/dials.py [--markets 21,22] [--data DIR --only ml_100k,deskdrop] [--windows 3] [--out DIR]
 
 Made-up markets are of 600 users and 1000 items, level middle; DIR holds one folder a log (benchmarks/real_logs.py).
-Lists are for the users of the last `--share` of the events who newly liked something there, by a fit of what came
-before. ndcg: NDCG@10; to none: its ratio to strength 0, with the standard error of the paired difference; coverage:
+`--windows` consecutive windows of a tenth of the events: lists are for the users who newly liked something there, by a
+fit of what came before; users of all windows are pooled, what lists share is the mean over windows. ndcg: NDCG@10; to none: its ratio to strength 0, with the standard error of the paired difference; coverage:
 share of the catalogue in the lists; popularity: mean share of users who had liked a listed item; diversity: mean of
 1 - cosine in a list; miscalibration: KL(past || list) in nats. "noise": seeded normal noise in place of prices, in the
-same unit: what spreading lists at random costs. The row "auto" is what the log's own past windows chose. --out DIR
+same unit: what spreading lists at random costs. The row "auto" is what each window's own past chose. --out DIR
 keeps dials.csv and dials.png there.
 """
 
@@ -23,7 +23,7 @@ import polars as pl
 from penchant.config import Config, RunOptions, build_config
 from penchant.data import IntArray, Log, Vectors
 from penchant.evaluate.ranking import coverage, diversity, gini, miscalibration, score_lists
-from penchant.evaluate.split import Split, split_by_time
+from penchant.evaluate.split import Split, split_windows
 from penchant.io import read_log
 from penchant.io.world import make_world
 from penchant.recommend import Recommender
@@ -34,11 +34,12 @@ from recommend import fit as fit_recommender
 
 K = 10
 STRENGTHS = {
-    "popularity_bias": (0.1, 0.2, 0.4, 0.8),
+    "popularity_bias": (0.1, 0.3, 0.6),
     "coverage": (0.05, 0.1, 0.2, 0.4, 0.8),
-    "calibration": (0.1, 0.25, 0.5, 0.75, 1.0),
+    "calibration": (0.25, 0.5, 0.75),
 }
-NOISE = (0.1, 0.2, 0.4)
+NOISE = (0.2, 0.4)
+SHARE = 0.1
 SHOWN = {"popularity_bias": "popularity", "coverage": "coverage", "calibration": "miscalibration"}
 
 
@@ -47,7 +48,7 @@ def main() -> None:
     ask.add_argument("--markets", default="21,22")
     ask.add_argument("--data", type=Path)
     ask.add_argument("--only", default=",".join(LOGS))
-    ask.add_argument("--share", type=float, default=0.1)
+    ask.add_argument("--windows", type=int, default=1)
     ask.add_argument("--out", type=Path)
     asked = ask.parse_args()
     pl.Config.set_tbl_rows(-1).set_tbl_cols(-1).set_tbl_width_chars(200).set_tbl_hide_dataframe_shape(True)
@@ -55,7 +56,7 @@ def main() -> None:
     run = RunOptions(cache_dir=None if asked.out is None else asked.out / "texts")
     parts = []
     for name, log, config in logs(asked):
-        parts.append(measure(name, log, config, run, asked.share))
+        parts.append(measure(name, log, config, run, asked.windows))
         print(parts[-1], flush=True)
     if asked.out is not None:
         asked.out.mkdir(parents=True, exist_ok=True)
@@ -75,22 +76,38 @@ def logs(asked: argparse.Namespace) -> Iterator[tuple[str, Log, Config]]:
         yield name, read_log(folder / "events.parquet", folder / "items.parquet", config=config.io), config
 
 
-def measure(name: str, log: Log, config: Config, run: RunOptions, share: float) -> pl.DataFrame:
+def measure(name: str, log: Log, config: Config, run: RunOptions, n_windows: int) -> pl.DataFrame:
     """One row a dial and strength."""
-    split = split_by_time(log.events, share)
-    model, _ = fit_recommender(split, log.items, config, run)
-    users = np.flatnonzero(np.diff(split.targets(len(log.items), "leave_out").indptr) > 0).astype(np.int32)
-    print(f"\n{name}: {len(users)} users; {model.chosen}; {model.dials.notes[1]}")
-    print(model.dials.report, flush=True)
-    off = model.with_dials()
-    plain = listed(off, split, users)
-    kinds = [("none", 0.0, plain), ("auto", model.dials.coverage, listed(model, split, users))]
-    for dial, strengths in STRENGTHS.items():
-        kinds += [(dial, s, listed(model.with_dials(**{dial: s}), split, users)) for s in strengths]
-    kinds += [("noise", s, noisy(off, users, s)) for s in NOISE]
-    rows = [figures(lists, plain, model, split, users) for _, _, lists in kinds]
-    told = pl.DataFrame({"log": name, "dial": [d for d, _, _ in kinds], "strength": [s for _, s, _ in kinds]})
-    return pl.concat([told, pl.DataFrame(rows)], how="horizontal")
+    found: dict[tuple[str, float | None], list[dict[str, object]]] = {}
+    for split in split_windows(log.events, SHARE, n_windows):
+        model, _ = fit_recommender(split, log.items, config, run)
+        users = np.flatnonzero(np.diff(split.targets(len(log.items), "leave_out").indptr) > 0).astype(np.int32)
+        print(f"\n{name}: {len(users)} users; {model.chosen}; {model.dials.notes[1]}")
+        print(model.dials.report, flush=True)
+        off = model.with_dials()
+        found.setdefault(("none", 0.0), []).append(figures(listed(off, split, users), model, split, users))
+        found.setdefault(("auto", None), []).append(figures(listed(model, split, users), model, split, users))
+        for dial, strengths in STRENGTHS.items():
+            for s in strengths:
+                lists = listed(model.with_dials(**{dial: s}), split, users)
+                found.setdefault((dial, s), []).append(figures(lists, model, split, users))
+        for s in NOISE:
+            found.setdefault(("noise", s), []).append(figures(noisy(off, users, s), model, split, users))
+    before = pooled(found["none", 0.0], "ndcg")
+    rows = []
+    for (dial, strength), parts in found.items():
+        ndcg = pooled(parts, "ndcg")
+        gap = ndcg - before
+        row = {"log": name, "dial": dial, "strength": strength, "users": len(ndcg), "ndcg": ndcg.mean()}
+        row |= {"to none": ndcg.mean() / before.mean(), "se": gap.std() / len(gap) ** 0.5 / before.mean()}
+        row |= {m: np.nanmean(pooled(parts, m)) for m in ("popularity", "diversity", "miscalibration")}
+        rows.append(row | {m: np.mean([part[m] for part in parts]) for m in ("coverage", "gini")})
+    return pl.DataFrame(rows, schema_overrides={"strength": pl.Float64})
+
+
+def pooled(parts: list[dict[str, object]], metric: str) -> np.ndarray:
+    """Users of all windows."""
+    return np.concatenate([np.atleast_1d(part[metric]) for part in parts])
 
 
 def listed(model: Recommender, split: Split, users: IntArray) -> IntArray:
@@ -107,20 +124,18 @@ def noisy(model: Recommender, users: IntArray, strength: float) -> IntArray:
     return np.where(at, np.take_along_axis(crowd.item_rows, top, axis=1), -1).astype(np.int32)
 
 
-def figures(lists: IntArray, plain: IntArray, model: Recommender, split: Split, users: IntArray) -> dict[str, float]:
+def figures(lists: IntArray, model: Recommender, split: Split, users: IntArray) -> dict[str, object]:
+    """A number or one a user, by metric."""
     n_items = model.signals.n_items
     history, targets = split.history(n_items), split.targets(n_items, "leave_out")
     share = np.bincount(history.indices, minlength=n_items) / max(1, int((np.diff(history.indptr) > 0).sum()))
-    ndcg, before = (score_lists(x, targets, users)[f"ndcg@{K}"].to_numpy() for x in (lists, plain))
     return {
-        "ndcg": float(ndcg.mean()),
-        "to none": float(ndcg.mean() / before.mean()),
-        "se": float((ndcg - before).std() / len(users) ** 0.5 / before.mean()),
+        "ndcg": score_lists(lists, targets, users)[f"ndcg@{K}"].to_numpy(),
         "coverage": coverage(lists, n_items),
         "gini": gini(lists, n_items),
-        "popularity": float(share[lists[lists >= 0]].mean()),
-        "diversity": float(np.nanmean(diversity(lists, Vectors(model.fused, "fused")))),
-        "miscalibration": float(np.nanmean(miscalibration(lists, history, model.membership, users))),
+        "popularity": np.nanmean(np.where(lists >= 0, share[lists], np.nan), axis=1),
+        "diversity": diversity(lists, Vectors(model.fused, "fused")),
+        "miscalibration": miscalibration(lists, history, model.membership, users),
     }
 
 
