@@ -4,10 +4,11 @@
 
 Made-up markets are of 600 users and 1000 items, level middle; DIR holds one folder a log (benchmarks/real_logs.py).
 `--windows` consecutive windows of a tenth of the events: lists are for the users who newly liked something there, by a
-fit of what came before; users of all windows are pooled, what lists share is the mean over windows. ndcg: NDCG@10; to none: its ratio to strength 0, with the standard error of the paired difference; coverage:
-share of the catalogue in the lists; popularity: mean share of users who had liked a listed item; diversity: mean of
-1 - cosine in a list; miscalibration: KL(past || list) in nats. "noise": seeded normal noise in place of prices, in the
-same unit: what spreading lists at random costs. The row "auto" is what each window's own past chose. --out DIR
+fit of what came before; users of all windows are pooled, what lists share is the mean over windows. ndcg: NDCG@10; to
+none: its ratio to strength 0, with the standard error of the paired difference; coverage: share of the catalogue in the
+lists; popularity: mean share of users who had liked a listed item; diversity: mean of 1 - cosine in a list;
+miscalibration: KL(past || list) in nats. "noise": seeded normal noise in place of prices, in the same unit: what
+spreading lists at random costs. The row "auto" is what each window's own past chose. --out DIR
 keeps dials.csv and dials.png there.
 """
 
