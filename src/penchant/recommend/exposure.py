@@ -26,7 +26,7 @@ from penchant.recommend.past import Past
 Float64Array = npt.NDArray[np.float64]
 
 K = 10  # places that count as listed
-LEAST_CROWD = 500  # users whose lists tell what is listed often; of fewer, prices are noise
+LEAST_CROWD = 300  # users whose lists tell what is listed often; of fewer, prices are noise
 N_STEPS = 20  # of Frank-Wolfe
 
 
