@@ -26,6 +26,7 @@ from penchant.cli_options import (
 )
 from penchant.errors import ConfigError, did_you_mean
 
+Language = Annotated[str, typer.Option("--language", metavar="en|zh", help="of the page")]
 OutFolder = Annotated[Path | None, typer.Option("-o", "--out", metavar="DIR", help="folder for tables and page")]
 
 
@@ -37,6 +38,7 @@ def feedback(
     ] = None,
     scale: Annotated[str | None, typer.Option("--scale", metavar="thumbs|stars|nps", help="of numeric answers")] = None,
     out: OutFolder = None,
+    language: Language = "en",
     columns: Columns = None,
     on_error: OnError = None,
     json: Json = False,
@@ -47,6 +49,7 @@ def feedback(
     from penchant.io import make_folder
     from penchant.io.answers import SCALES
 
+    words = choice("--language", language, ("en", "zh"))
     if out is not None:
         make_folder(out)  # before the work, not after it
     said = choice("--scale", scale, SCALES) if scale is not None else None
@@ -54,7 +57,7 @@ def feedback(
     result = judge_feedback(read_model(model), answers, lists=lists, scale=said, config=settings.io)
     show.facts(result.to_dict()) if json else show.told(result)
     if out is not None:
-        result.save(out)
+        result.save(out, language=words)
 
 
 def simulate(
@@ -69,6 +72,7 @@ def simulate(
         list[str] | None, typer.Option("--behaviour", metavar="NAME=NUMBER", help="e.g. boredom=0; may be repeated")
     ] = None,
     out: OutFolder = None,
+    language: Language = "en",
     seed: Seed = None,
     config: ConfigFile = None,
     overrides: Overrides = None,
@@ -81,6 +85,7 @@ def simulate(
     from penchant.simulation import POLICIES
     from penchant.simulation import simulate as play
 
+    words = choice("--language", language, ("en", "zh"))
     if out is not None:
         make_folder(out)  # before the work, not after it
     settings = make_config(config, overrides, None, None, None, seed)
@@ -96,7 +101,7 @@ def simulate(
     )
     show.facts(result.to_dict()) if json else show.told(result)
     if out is not None:
-        result.save(out)
+        result.save(out, language=words)
 
 
 def _behaviour(stated: list[str]) -> Any:

@@ -34,6 +34,7 @@ from penchant.evaluate.table import write_number
 LOGGED, RANDOM = "what was shown", "random"
 MIN_EFFECTIVE, MIN_TAKEN = 100.0, 10
 OK, FEW, OFF = "ok", "few matches", "weights off"
+_ROWS = 1_000_000
 _Z99 = 2.575829  # a wrong alarm for one method in a hundred
 _ESTIMATES = ("ips", "clipped_ips", "snips")
 
@@ -137,10 +138,14 @@ def _row(observed: Floats, draws: Floats, w: Floats, most: float, shown: Shown) 
 
 def _weights(shown: Shown, at: npt.NDArray[np.intp], items: IntArray, per_place: bool) -> Floats:
     """(n,) m / p of a method whose lists are (n_users, k)."""
-    match = items[at] == shown.item_row[:, None]
-    if per_place:
-        match &= np.arange(1, items.shape[1] + 1) == shown.place[:, None]
-    return np.asarray(match.any(axis=1) / shown.propensity)
+    out = np.zeros(len(shown), np.bool_)
+    for start in range(0, len(shown), _ROWS):  # n times k cells at once would be too many for a large log
+        rows = slice(start, start + _ROWS)
+        match = items[at[rows]] == shown.item_row[rows, None]
+        if per_place:
+            match &= np.arange(1, items.shape[1] + 1) == shown.place[rows, None]
+        out[rows] = match.any(axis=1)
+    return out / shown.propensity
 
 
 def _random_weights(shown: Shown, seen: sp.csr_array, k: int, per_place: bool) -> Floats:

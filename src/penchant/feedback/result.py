@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
@@ -67,27 +67,22 @@ class Satisfaction:
             out.append(f"rank and source: of {facts['ranks_from']}")
         return out
 
-    def frames(self) -> list[tuple[str, pl.DataFrame]]:
-        """Title and table, in the order to print."""
-        titles = {
-            "all": "Satisfied with it all",
-            "layer": "By the layer of the interest",
-            "interest": "By interest",
-            "segment": "By segment",
-            "rank": "By place in the list",
-            "source": "By what brought the item",
-        }
+    def sections(self) -> list[tuple[str, pl.DataFrame]]:
+        """What a table is about (all, layer, interest, segment, rank, source, agreement, coverage) and the table."""
         several = self.table["question"].n_unique() > 1
         left_out = ["by"] if several else ["by", "question"]
-        out = [
-            (title, own.drop(left_out))
-            for by, title in titles.items()
-            if (own := self.table.filter(pl.col("by") == by)).height
-        ]
+        parts = {by: own.drop(left_out) for (by,), own in self.table.group_by("by", maintain_order=True)}
+        out = [(str(by), own) for by, own in parts.items()]
         if self.agreement["n_users"].sum():
-            shown = self.agreement if several else self.agreement.drop("question")
-            out.append(("Does the predicted order agree? (AUC within users, 0.5 = no)", shown))
-        return [*out, ("Who answered", self.coverage)]
+            out.append(("agreement", self.agreement if several else self.agreement.drop("question")))
+        return [*out, ("coverage", self.coverage)]
+
+    def frames(self) -> list[tuple[str, pl.DataFrame]]:
+        """Title and table, in the order to print."""
+        from penchant.report.words import words
+
+        t = words("en")
+        return [(t[f"fb_by_{about}"], table) for about, table in self.sections()]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON, answers left out."""
@@ -100,8 +95,12 @@ class Satisfaction:
             "facts": self.facts,
         }
 
-    def save(self, folder: str | Path) -> None:
-        """Write satisfaction.csv, agreement.csv, coverage.csv, answers.csv, feedback.json, feedback.md and .html."""
+    def save(self, folder: str | Path, *, language: Literal["en", "zh"] = "en") -> None:
+        """Write satisfaction.csv, agreement.csv, coverage.csv, answers.csv, feedback.json, feedback.md and .html.
+
+        Args:
+            language: of the fixed words of the page; notes are in English.
+        """
         from penchant.report.satisfaction import write_feedback  # a page is drawn from a result, never the other way
 
         target = Path(folder)
@@ -115,4 +114,4 @@ class Satisfaction:
             write_table(table, target / f"{name}.csv")
         with file_beside(target / "feedback.json") as beside:
             beside.write_text(to_json(self.to_dict()), encoding="utf-8")
-        write_feedback(self, target)
+        write_feedback(self, target, language=language)

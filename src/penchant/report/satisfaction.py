@@ -24,10 +24,10 @@ def write_feedback(result: Satisfaction, folder: Path, *, language: Language = "
     """
     t = words(language)
     panels = []
-    for title, frame in result.frames():
+    for about, frame in result.sections():
         plot, key = None, "fb_agreement"
-        if "satisfied" in frame.columns and "group" in frame.columns:
-            covers = "response" in frame.columns
+        if about != "agreement":
+            covers = about == "coverage"
             key = "fb_coverage" if covers else "fb_satisfied"
             top = frame.head(MAX_DOTS)
             before = next((name for name in ("question", "by") if name in top.columns), None)
@@ -38,6 +38,6 @@ def write_feedback(result: Satisfaction, folder: Path, *, language: Language = "
                 ]
             value, low, high = ("response", "response_low", "response_high") if covers else ("satisfied", "low", "high")
             plot = dots(labels, top, value, low, high, t["fb_response" if covers else "fb_share"])
-        panels.append(Panel(title, t[key], frame, plot))
+        panels.append(Panel(t[f"fb_by_{about}"], t[key], frame, plot))
     write_panels(t["fb_title"], t["fb_lead"], result.notes, panels, folder / "feedback.html", language=language)
     write_markdown(t["fb_title"], t["fb_lead"], result.notes, panels, folder / "feedback.md")

@@ -19,8 +19,7 @@ def write_simulation(result: Simulation, folder: Path, *, language: Language = "
         OutputError: a file can't be written.
     """
     t = words(language)
-    (title, whole), _ = result.frames()
-    panels = [Panel(title, t["sim_whole"], whole)]
+    panels = [Panel(t["sim_whole_title"], t["sim_whole"], result.brief())]
     for figure in ("satisfied", "clicks", "boredom", "hides"):
         ends = [figure, f"{figure}_low", f"{figure}_high"]
         plot = lines(result.by_day, "day", "policy", figure, t[f"sim_{figure}_axis"], t["sim_day"])

@@ -16,6 +16,8 @@ _WORDS: dict[str, tuple[str, str]] = {
         "A user's mean day. vs: less the first policy, on the same users.",
         "每位用户的平均一天。vs：同一批用户上与第一个策略之差。",
     ),
+    "sim_whole_title": ("Over all days (95 % interval)", "全部天数（95 % 区间）"),
+    "sim_days_title": ("Day by day", "逐日"),
     "sim_day": ("day", "天"),
     "sim_figures": ("the figures", "数据"),
     "sim_satisfied_axis": ("share of users", "用户比例"),
@@ -39,6 +41,17 @@ _WORDS: dict[str, tuple[str, str]] = {
         "Answers of real users, joined with their interests and with what was recommended.",
         "真实用户的回答，与其兴趣及推荐内容相关联。",
     ),
+    "fb_by_all": ("Satisfied with it all", "总体满意度"),
+    "fb_by_layer": ("By the layer of the interest", "按兴趣层"),
+    "fb_by_interest": ("By interest", "按兴趣"),
+    "fb_by_segment": ("By segment", "按分群"),
+    "fb_by_rank": ("By place in the list", "按列表位次"),
+    "fb_by_source": ("By what brought the item", "按推荐来源"),
+    "fb_by_agreement": (
+        "Does the predicted order agree? (AUC within users, 0.5 = no)",
+        "预测排序是否一致（用户内 AUC，0.5 为无关）",
+    ),
+    "fb_by_coverage": ("Who answered", "谁作答了"),
     "fb_satisfied": (
         "Satisfied: share of answers that are for (thumb up, 4 or 5 stars, 9 or 10 points). Interval: Wilson, 95 %, "
         "for as many answers as the sample is worth (effective_n) where users gave several.",

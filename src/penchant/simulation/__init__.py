@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -69,14 +69,19 @@ class Simulation:
 
     def frames(self) -> list[tuple[str, pl.DataFrame]]:
         """Title and table, in the order to print."""
+        from penchant.report.words import words
+
+        t, days = words("en"), self.by_day.select("policy", "day", *FIGURES)
+        return [(t["sim_whole_title"], self.brief()), (t["sim_days_title"], days)]
+
+    def brief(self) -> pl.DataFrame:
+        """All days together as words: a row a policy, a column a figure with its interval."""
         first = self.whole["policy"][0]
-        shown = self.whole.select(
+        return self.whole.select(
             "policy",
             *(_told(self.whole, name) for name in FIGURES),
             *(_told(self.whole, f"{name}_vs").alias(f"{name} vs {first}") for name in ("satisfied", "clicks")),
         )
-        days = self.by_day.select("policy", "day", *FIGURES)
-        return [("Over all days (95 % interval)", shown), ("Day by day", days)]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -87,8 +92,12 @@ class Simulation:
             "facts": self.facts,
         }
 
-    def save(self, folder: str | Path) -> None:
-        """Write by_day.csv, whole.csv, simulation.json, simulation.md and simulation.html."""
+    def save(self, folder: str | Path, *, language: Literal["en", "zh"] = "en") -> None:
+        """Write by_day.csv, whole.csv, simulation.json, simulation.md and simulation.html.
+
+        Args:
+            language: of the fixed words of the page; notes are in English.
+        """
         from penchant.report.simulation import write_simulation  # a page is drawn from a result, never the other way
 
         target = Path(folder)
@@ -97,7 +106,7 @@ class Simulation:
         write_table(self.whole, target / "whole.csv")
         with file_beside(target / "simulation.json") as beside:
             beside.write_text(to_json(self.to_dict()), encoding="utf-8")
-        write_simulation(self, target)
+        write_simulation(self, target, language=language)
 
 
 def simulate(
