@@ -30,7 +30,7 @@ from penchant.threads import one_thread
 N_NEAR = 20  # known items that speak for a new one
 NEAR_TEMPERATURE = 0.1  # of the softmax over their cosines
 RIDGES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
-OWN_TEXT = ("text", "text_last5")  # read of the item's own text, not of its neighbours'
+OWN = ("text", "text_last5", "attributes", "price")  # read of the item itself, not of its neighbours
 EXPECTED = {"popular_by_text": "popular", "popular_30d_by_text": "popular_30d"}
 BY_TEXT = (*EXPECTED, "als_by_text", "text_fit", "text_fit_last5")  # regressions
 LABEL_WEIGHTS = (0.0, 0.25, 0.5, 1.0)
@@ -46,8 +46,8 @@ class NewItemSignals(Signals):
     """The signals of a moment as they speak for new items; zero for all others.
 
     known: the signals themselves · traits: of `item_traits` · new: (n_items,) · near: (n_items, n_items) CSR, rows of
-    new items: shares of the nearest known items · factors: (n_items, f) and expected: (n, n_items) ALS factors and
-    popularity as a ridge regression on traits foretells them · fitted: (n_items, d) traits of known items as a ridge
+    new items: shares of the nearest known items · factors: (n_items, f) and expected: name -> (n_items,) ALS factors and
+    popularities of EXPECTED as a ridge regression on traits foretells them · fitted: (n_items, d) traits of known items as a ridge
     regression of likes reads them.
     """
 
@@ -56,7 +56,7 @@ class NewItemSignals(Signals):
     new: BoolArray
     near: sp.csr_array
     factors: FloatArray
-    expected: FloatArray
+    expected: dict[str, FloatArray]
     fitted: FloatArray
 
     @property
@@ -72,13 +72,13 @@ class NewItemSignals(Signals):
             if name in self.popular_names:
                 out[name] = np.broadcast_to(np.asarray(self.near @ self.popular(name), np.float32), values.shape)
             else:
-                of_new = values[:, rows] if name in OWN_TEXT else np.asarray((near @ values.T).T, np.float32)
+                of_new = values[:, rows] if name in OWN else np.asarray((near @ values.T).T, np.float32)
                 out[name] = self._spread(of_new, rows)
         for name in BY_TEXT:
             if wanted is not None and name not in wanted:
                 continue
             if name in EXPECTED:
-                value = self.expected[self.popular_names.index(EXPECTED[name])] * self.new
+                value = self.expected[name] * self.new
                 out[name] = np.broadcast_to(value.astype(np.float32), (past.n_users, self.n_items))
                 continue
             with one_thread("blas"):  # equal bytes on any number of threads
@@ -181,9 +181,9 @@ def new_item_signals(
     from sklearn.linear_model import RidgeCV
 
     known = described(traits) & (~new if known is None else known)
-    popularity = np.log1p(signals.popularity).T
+    popularity = np.log1p(np.stack([signals.popular(name) for name in EXPECTED.values()])).T
     factors = signals.als.item_factors.shape[1]
-    told, fitted = np.zeros((len(traits), factors + len(signals.popularity)), np.float32), np.zeros_like(traits)
+    told, fitted = np.zeros((len(traits), factors + len(EXPECTED)), np.float32), np.zeros_like(traits)
     with one_thread("blas"):  # equal bytes on any number of threads
         if known.sum() > 1:
             x, y = traits[known], np.concatenate([signals.als.item_factors, popularity], axis=1)[known]
@@ -202,7 +202,7 @@ def new_item_signals(
         new=new,
         near=near,
         factors=told[:, :factors],
-        expected=np.expm1(np.maximum(told[:, factors:], 0.0)).T,
+        expected=dict(zip(EXPECTED, np.expm1(np.maximum(told[:, factors:], 0.0)).T, strict=True)),
         fitted=fitted,
     )
 
