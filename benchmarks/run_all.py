@@ -33,6 +33,7 @@ RUNS = (
     ("encoders.py", "--n", "1500"),
     ("sessions.py", "--seeds", "31", "--rounds", "4"),
     ("affinity_cost.py",),
+    ("speed_recommend.py", "--users", "100000", "--items", "20000", "--fit-users", "10000", "--timed", "20000"),
     ("kinds.py",),
 )
 
