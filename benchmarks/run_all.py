@@ -34,6 +34,7 @@ RUNS = (
     ("sessions.py", "--seeds", "31", "--rounds", "4"),
     ("off_policy.py", "--logs", "50"),
     ("affinity_cost.py",),
+    ("speed_recommend.py", "--users", "100000", "--items", "20000", "--fit-users", "10000", "--timed", "20000"),
     ("kinds.py",),
 )
 

@@ -85,7 +85,8 @@ def recommend(
         )
         _warn_of_unknown(loaded, asked, source)
         if out is not None:
-            write_result_in_parts(parts, out, len(set(asked if asked is not None else loaded.user_ids)), quiet)
+            n_users = len(set(asked)) if asked is not None else len(loaded.user_ids)
+            write_result_in_parts(parts, out, n_users, quiet)
             return
         table = concat(parts)
     if out is not None:

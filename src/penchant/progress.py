@@ -39,7 +39,8 @@ def count(parts: Iterable[pl.DataFrame], n_users: int, name: str) -> Iterator[pl
     [3]
     """
     columns = ("  {task.description}", BarColumn(), MofNCompleteColumn(), "users", TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True, highlight=False), transient=True) as bar:
+    console = Console(stderr=True, highlight=False)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(name, total=n_users)
         for part in parts:
             yield part

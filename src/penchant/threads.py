@@ -49,7 +49,7 @@ def n_threads() -> int:
 
 
 def in_batches(work: Callable[[T], R], batches: Iterable[T], threads: int) -> Iterator[R]:
-    """Do `work` for every batch, `threads` at once, each on one BLAS and OpenMP thread; results in the batches' order.
+    """Do `work` for every batch, `threads` at once, each on one BLAS thread; results in the order of the batches.
 
     No more than `threads` results wait to be taken, so memory is bounded as long as the caller keeps none.
 
@@ -57,7 +57,8 @@ def in_batches(work: Callable[[T], R], batches: Iterable[T], threads: int) -> It
     [0, 1, 4, 9]
     """
     if threads <= 1:
-        yield from map(work, batches)
+        with one_thread("blas"):
+            yield from map(work, batches)
         return
     todo = iter(batches)
     with one_thread(), ThreadPoolExecutor(threads, initializer=_stay_single) as pool:

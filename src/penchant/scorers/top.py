@@ -14,7 +14,8 @@ from penchant.threads import in_batches
 
 BATCH_BYTES = 32_000_000  # scores of one batch of users
 CHUNK_BYTES = 8_000_000  # of them, what is ranked at once: it should fit a cache
-BLOCK = 16  # scores that one maximum stands for
+BLOCK = 64  # scores that one maximum stands for, at most
+WIDE = 50  # lists from which on all scores are looked at again
 
 
 def top_items(scores: FloatArray, k: int, seen: sp.csr_array | None = None, *, above: float = -np.inf) -> IntArray:
@@ -37,17 +38,20 @@ def top_items(scores: FloatArray, k: int, seen: sp.csr_array | None = None, *, a
     n, n_items = scores.shape
     out = np.full((n, k), -1, np.int32)
     width = min(k, n_items)
-    n_blocks = -(-n_items // BLOCK)
-    step = max(1, CHUNK_BYTES // (4 * BLOCK * max(1, n_blocks)))
+    block = min(BLOCK, n_items // max(1, 3 * width))
+    if block < 4:  # so few items, or so long lists, that all scores are sorted
+        block = 1
+    n_blocks = -(-n_items // block)
+    step = max(1, CHUNK_BYTES // (4 * block * max(1, n_blocks)))
     for start in range(0, n if width else 0, step):
         size = min(step, n - start)
-        part = np.empty((size, n_blocks * BLOCK), np.float32)
+        part = np.empty((size, n_blocks * block), np.float32)
         part[:, :n_items] = scores[start : start + size]
         part[:, n_items:] = -np.inf
         if seen is not None:
             bounds = seen.indptr[start : start + size + 1]
             part[np.repeat(np.arange(size), np.diff(bounds)), seen.indices[bounds[0] : bounds[-1]]] = -np.inf
-        out[start : start + size, :width] = _best(part, width, np.float32(above))
+        out[start : start + size, :width] = _best(part, width, block, np.float32(above))
     return out
 
 
@@ -115,42 +119,45 @@ def top_neighbours(similarity: FloatArray, rows: IntArray, k: int) -> sp.csr_arr
 _NEVER = np.iinfo(np.int64).max
 
 
-def _best(values: FloatArray, width: int, above: np.float32) -> IntArray:
+def _best(values: FloatArray, width: int, block: int, above: np.float32) -> IntArray:
     """(n, width) best columns of each row, -1 where fewer are above `above`.
 
     Args:
-        values: (n, a multiple of BLOCK).
+        values: (n, a multiple of `block`). block: scores that one maximum stands for; 1 = sort them all.
     """
     lowest = np.nextafter(above, np.float32(np.inf))
-    if values.shape[1] < 2 * BLOCK * width:
+    if block == 1:
         return _sorted(values, width, lowest)
-    highest = _block_maxima(values)
+    highest = _block_maxima(values, block)
     if np.isnan(highest).any():  # a NaN hides what else its block holds
         values = np.where(np.isnan(values), np.float32(-np.inf), values)
-        highest = _block_maxima(values)
+        highest = _block_maxima(values, block)
     n, n_blocks = highest.shape
     bar = np.maximum(np.partition(highest, n_blocks - width, axis=1)[:, n_blocks - width], lowest)
-    reached = highest >= bar[:, None]
-    crowded = np.count_nonzero(reached, axis=1) > 2 * width + BLOCK
-    reached[crowded] = False
-    row, block = np.divmod(np.flatnonzero(reached), n_blocks)
-    column = block[:, None] + n_blocks * np.arange(BLOCK)
-    value = values[row[:, None], column]
-    best = value >= bar[row, None]
-    row, column = np.repeat(row, np.count_nonzero(best, axis=1)), column[best]
+    crowded = np.count_nonzero(highest >= bar[:, None], axis=1) > 2 * width + 16
+    bar[crowded] = np.inf
+    if width < WIDE:  # few blocks hold what is wanted
+        row, place = np.divmod(np.flatnonzero(highest >= bar[:, None]), n_blocks)
+        column = place[:, None] + n_blocks * np.arange(block)
+        value = values[row[:, None], column]
+        best = value >= bar[row, None]
+        row, column, value = np.repeat(row, np.count_nonzero(best, axis=1)), column[best], value[best]
+    else:
+        row, column = np.divmod(np.flatnonzero(values >= bar[:, None]), values.shape[1])
+        value = values[row, column]
     size = np.bincount(row, minlength=n)
     keys = np.full((n, max(width, int(size.max(initial=0)))), _NEVER)
-    keys[row, np.arange(len(row)) - np.repeat(np.cumsum(size) - size, size)] = _keys(value[best], column)
+    keys[row, np.arange(len(row)) - np.repeat(np.cumsum(size) - size, size)] = _keys(value, column)
     out = _rows_of(np.sort(keys, axis=1)[:, :width])
     if crowded.any():
         out[crowded] = _sorted(values[crowded], width, lowest)
     return out
 
 
-def _block_maxima(values: FloatArray) -> FloatArray:
-    """(n, n_blocks) maxima of BLOCK items each, which lie as far apart as there are blocks."""
+def _block_maxima(values: FloatArray, block: int) -> FloatArray:
+    """(n, n_blocks) maxima of `block` items each, which lie as far apart as there are blocks."""
     n, n_items = values.shape
-    return np.asarray(values.reshape(n, BLOCK, n_items // BLOCK).max(axis=1))
+    return np.asarray(values.reshape(n, block, n_items // block).max(axis=1))
 
 
 def _sorted(values: FloatArray, width: int, lowest: np.float32) -> IntArray:
