@@ -28,7 +28,7 @@ from penchant.evaluate.split import Split, split_windows
 from penchant.io import read_log
 from penchant.io.world import make_world
 from penchant.recommend import Recommender
-from penchant.recommend.exposure import spread
+from penchant.recommend.candidates import row_spread
 from real_logs import LOGS
 from recommend import as_lists, no_profiles
 from recommend import fit as fit_recommender
@@ -119,7 +119,7 @@ def noisy(model: Recommender, users: IntArray, strength: float) -> IntArray:
     """Lists with noise in place of prices."""
     crowd = model.crowd(users)
     noise = np.random.default_rng(0).normal(size=crowd.scores.shape)
-    scores = np.where(crowd.valid, crowd.scores + strength * spread(crowd.scores, crowd.valid) * noise, -np.inf)
+    scores = np.where(crowd.valid, crowd.scores + strength * row_spread(crowd.scores, crowd.valid) * noise, -np.inf)
     top = np.argsort(-scores, axis=1, kind="stable")[:, :K]
     at = np.take_along_axis(crowd.valid, top, axis=1)
     return np.where(at, np.take_along_axis(crowd.item_rows, top, axis=1), -1).astype(np.int32)

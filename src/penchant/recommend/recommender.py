@@ -213,7 +213,7 @@ class Recommender:
             known = self.penalties.evidence.take(batch) if self.penalties.active else None
             one = Batch(batch, self.past.take(batch), None, known, in_log=True)
             found, ranked = self._maker.rank(one, closed_items(one.past, self._seen_too(None), None), K, self.ranker)
-            ranked = unpriced.turn(ranked, found, self.signals.log_popularity, known=True)
+            ranked = unpriced.turn(ranked, found, self.signals.log_popularity, known=one.past.n_liked > 0)
             parts.append(Crowd(found.item_rows, found.valid, ranked))
         return joined(parts) if parts else Crowd.nobody()
 
