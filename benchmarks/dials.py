@@ -1,8 +1,8 @@
 """What each dial of the recommender does and costs: one fit a window, then lists at stated strengths.
 
-    python benchmarks/dials.py [--markets 21,22] [--data DIR --only ml_100k,deskdrop] [--windows 3] [--out DIR]
+    python benchmarks/dials.py [--markets 21,22] [--users 200] [--data DIR --only ml_100k,deskdrop] [--windows 3] [--out DIR]
 
-Made-up markets are of 600 users and 1000 items, level middle; DIR holds one folder a log (benchmarks/real_logs.py).
+Made-up markets have `--users` users and twice as many items, level middle; DIR holds one folder a log (benchmarks/real_logs.py).
 `--windows` consecutive windows of a tenth of the events: lists are for the users who newly liked something there, by a
 fit of what came before; users of all windows are pooled, what lists share is the mean over windows. ndcg: NDCG@10; to
 none: its ratio to strength 0, with the standard error of the paired difference; coverage: share of the catalogue in the
@@ -47,6 +47,7 @@ SHOWN = {"popularity_bias": "popularity", "coverage": "coverage", "calibration":
 def main() -> None:
     ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ask.add_argument("--markets", default="21,22")
+    ask.add_argument("--users", type=int, default=200)
     ask.add_argument("--data", type=Path)
     ask.add_argument("--only", default=",".join(LOGS))
     ask.add_argument("--windows", type=int, default=1)
@@ -70,7 +71,7 @@ def logs(asked: argparse.Namespace) -> Iterator[tuple[str, Log, Config]]:
     """The logs asked for, read one at a time."""
     for seed in [int(s) for s in asked.markets.split(",") if s]:
         config = build_config({"encode": {"method": "tfidf"}})
-        world = make_world(n_users=600, n_items=1000, seed=seed)
+        world = make_world(n_users=asked.users, n_items=2 * asked.users, seed=seed)
         yield f"market {seed}", read_log(world.events, world.items, config=config.io), config
     for name in asked.only.split(",") if asked.data else ():
         config, folder = build_config(LOGS[name]), asked.data / name

@@ -56,9 +56,9 @@ class Held:
 class Dials:
     """popularity_bias, coverage, calibration: strengths applied, 0 = off · price: (n_items,) of being listed often;
     empty where coverage is 0 · for_new: whether coverage also speaks for people who are not in the log or liked nothing
-    (a strength that was set does) · why: of coverage, a key of WHY · report: one row a strength of coverage tried on past
-    windows: strength, ndcg_10, loss (relative, of NDCG@10), loss_se, coverage (share of the catalogue in the lists, mean
-    over windows), n_users, chosen; empty where none was tried.
+    (a strength that was set does) · why: of coverage, a key of WHY · report: one row a strength of coverage tried on
+    past windows: strength, ndcg_10, loss (relative, of NDCG@10), loss_se, coverage (share of the catalogue in the
+    lists, mean over windows), n_users, chosen; empty where none was tried.
     """
 
     popularity_bias: float
