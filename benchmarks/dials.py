@@ -1,8 +1,9 @@
 """What each dial of the recommender does and costs: one fit a window, then lists at stated strengths.
 
-    python benchmarks/dials.py [--markets 21,22] [--users 200] [--data DIR --only ml_100k,deskdrop] [--windows 3] [--out DIR]
+    python benchmarks/dials.py [--markets 21,22,23] [--users 200] [--data DIR --only ml_100k] [--windows 3] [--out DIR]
 
-Made-up markets have `--users` users and twice as many items, level middle; DIR holds one folder a log (benchmarks/real_logs.py).
+Made-up markets have `--users` users and twice as many items, level middle; DIR holds one folder a log (see
+benchmarks/real_logs.py).
 `--windows` consecutive windows of a tenth of the events: lists are for the users who newly liked something there, by a
 fit of what came before; users of all windows are pooled, what lists share is the mean over windows. ndcg: NDCG@10; to
 none: its ratio to strength 0, with the standard error of the paired difference; coverage: share of the catalogue in the
@@ -46,7 +47,7 @@ SHOWN = {"popularity_bias": "popularity", "coverage": "coverage", "calibration":
 
 def main() -> None:
     ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ask.add_argument("--markets", default="21,22")
+    ask.add_argument("--markets", default="21,22,23")
     ask.add_argument("--users", type=int, default=200)
     ask.add_argument("--data", type=Path)
     ask.add_argument("--only", default=",".join(LOGS))
