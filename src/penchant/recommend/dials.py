@@ -28,7 +28,7 @@ from penchant.recommend.choose import ndcg
 from penchant.recommend.exposure import Crowd, joined, listed, prices
 from penchant.recommend.rank import Lesson
 
-STRENGTHS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6)
+STRENGTHS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4)
 TOLERANCE = 0.05
 REPORT = {"strength": pl.Float64, "ndcg_10": pl.Float64, "loss": pl.Float64, "loss_se": pl.Float64,
           "coverage": pl.Float64, "n_users": pl.Int64, "chosen": pl.Boolean}  # fmt: skip
