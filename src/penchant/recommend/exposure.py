@@ -63,7 +63,7 @@ def prices(crowd: Crowd, n_items: int, strength: float) -> FloatArray:
 
     >>> rows, ok = np.tile(np.arange(20, dtype=np.int32), (12, 1)), np.ones((12, 20), bool)
     >>> crowd = Crowd(rows, ok, np.where(rows < 10, 1.0, 0.9).astype(np.float32))
-    >>> [int((prices(crowd, 20, strength) > 0).sum()) for strength in (0.0, 1.0)]
+    >>> [int((prices(crowd, 20, strength) > 0).sum()) for strength in (0.0, 4.0)]
     [10, 20]
     """
     if not crowd.scores.size:
