@@ -1,8 +1,9 @@
 """What each dial of the recommender does and costs: one fit a window, then lists at stated strengths.
 
-    python benchmarks/dials.py [--markets 21,22] [--data DIR --only ml_100k,deskdrop] [--windows 3] [--out DIR]
+    python benchmarks/dials.py [--markets 21,22,23] [--users 200] [--data DIR --only ml_100k] [--windows 3] [--out DIR]
 
-Made-up markets are of 600 users and 1000 items, level middle; DIR holds one folder a log (benchmarks/real_logs.py).
+Made-up markets have `--users` users and twice as many items, level middle; DIR holds one folder a log (see
+benchmarks/real_logs.py).
 `--windows` consecutive windows of a tenth of the events: lists are for the users who newly liked something there, by a
 fit of what came before; users of all windows are pooled, what lists share is the mean over windows. ndcg: NDCG@10; to
 none: its ratio to strength 0, with the standard error of the paired difference; coverage: share of the catalogue in the
@@ -28,7 +29,7 @@ from penchant.evaluate.split import Split, split_windows
 from penchant.io import read_log
 from penchant.io.world import make_world
 from penchant.recommend import Recommender
-from penchant.recommend.exposure import spread
+from penchant.recommend.candidates import row_spread
 from real_logs import LOGS
 from recommend import as_lists, no_profiles
 from recommend import fit as fit_recommender
@@ -46,7 +47,8 @@ SHOWN = {"popularity_bias": "popularity", "coverage": "coverage", "calibration":
 
 def main() -> None:
     ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ask.add_argument("--markets", default="21,22")
+    ask.add_argument("--markets", default="21,22,23")
+    ask.add_argument("--users", type=int, default=200)
     ask.add_argument("--data", type=Path)
     ask.add_argument("--only", default=",".join(LOGS))
     ask.add_argument("--windows", type=int, default=1)
@@ -70,7 +72,7 @@ def logs(asked: argparse.Namespace) -> Iterator[tuple[str, Log, Config]]:
     """The logs asked for, read one at a time."""
     for seed in [int(s) for s in asked.markets.split(",") if s]:
         config = build_config({"encode": {"method": "tfidf"}})
-        world = make_world(n_users=600, n_items=1000, seed=seed)
+        world = make_world(n_users=asked.users, n_items=2 * asked.users, seed=seed)
         yield f"market {seed}", read_log(world.events, world.items, config=config.io), config
     for name in asked.only.split(",") if asked.data else ():
         config, folder = build_config(LOGS[name]), asked.data / name
@@ -119,7 +121,7 @@ def noisy(model: Recommender, users: IntArray, strength: float) -> IntArray:
     """Lists with noise in place of prices."""
     crowd = model.crowd(users)
     noise = np.random.default_rng(0).normal(size=crowd.scores.shape)
-    scores = np.where(crowd.valid, crowd.scores + strength * spread(crowd.scores, crowd.valid) * noise, -np.inf)
+    scores = np.where(crowd.valid, crowd.scores + strength * row_spread(crowd.scores, crowd.valid) * noise, -np.inf)
     top = np.argsort(-scores, axis=1, kind="stable")[:, :K]
     at = np.take_along_axis(crowd.valid, top, axis=1)
     return np.where(at, np.take_along_axis(crowd.item_rows, top, axis=1), -1).astype(np.int32)

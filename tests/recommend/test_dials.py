@@ -53,7 +53,10 @@ def test_at_zero_lists_are_as_ranked(fitted: Recommender, market: Market) -> Non
     # no layers here: `crowd` has none of the candidates that they bring
     nobody = replace(market.profiles, points=market.profiles.points.clear())
     assert np.array_equal(plain.recommend(USERS, nobody, k=5).lists(USERS, 5), found)
-    turned = plain.dials.turn(crowd.scores, Candidates(crowd.item_rows, crowd.valid, crowd.scores), found, known=True)
+    popularity, everybody = plain.signals.log_popularity, np.ones(N_USERS, np.bool_)
+    turned = plain.dials.turn(
+        crowd.scores, Candidates(crowd.item_rows, crowd.valid, crowd.scores), popularity, known=everybody
+    )
     assert np.array_equal(turned, crowd.scores)
 
 
@@ -190,6 +193,16 @@ def test_auto_is_for_users_of_the_log_and_a_number_for_everybody(fitted: Recomme
         for model in (fitted.with_dials(), auto, stated)
     )
     assert plain == with_auto != with_number
+
+
+def test_of_whom_nothing_is_known_the_order_stays(fitted: Recommender) -> None:
+    model = fitted.with_dials(popularity_bias=1.0, coverage=1.0)
+    rows = np.tile(np.arange(10, dtype=np.int32), (2, 1))
+    found = Candidates(rows, np.ones(rows.shape, np.bool_), np.zeros((2, 10, 0), np.float32))
+    scores = np.array([np.zeros(10), np.arange(10)], np.float32)
+    turned = model.dials.turn(scores, found, model.signals.log_popularity, known=np.ones(2, np.bool_))
+    assert np.array_equal(turned[0], scores[0])
+    assert not np.array_equal(turned[1], scores[1])
 
 
 def test_what_is_applied_is_told(fitted: Recommender, market: Market) -> None:

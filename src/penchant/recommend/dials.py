@@ -8,8 +8,8 @@ accuracy") weighs his training data; price: see `exposure`. `calibration` acts o
 
 A coverage of "auto" is tried on the past windows, with rankers that did not see them: the strongest of STRENGTHS that,
 as all weaker ones, is not inferior: its mean relative loss of NDCG@10 plus one standard error of the paired difference
-over users is at most TOLERANCE. It is for users of the log; what was tried on nobody new is not applied to anybody new.
-The trial leaves popularity_bias out.
+over users is at most TOLERANCE. It is for users of the log who liked something, as those it was tried on. The trial
+leaves popularity_bias out.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ import numpy as np
 import polars as pl
 
 from penchant.config import RecommendConfig
-from penchant.data import FloatArray, Parts
-from penchant.recommend.candidates import Candidates, standardise
+from penchant.data import BoolArray, FloatArray, Parts
+from penchant.recommend.candidates import Candidates, row_spread, standardise
 from penchant.recommend.choose import ndcg
-from penchant.recommend.exposure import Crowd, joined, listed, prices, spread
+from penchant.recommend.exposure import Crowd, joined, listed, prices
 from penchant.recommend.rank import Lesson
 
-STRENGTHS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6)
+STRENGTHS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4)
 TOLERANCE = 0.05
 REPORT = {"strength": pl.Float64, "ndcg_10": pl.Float64, "loss": pl.Float64, "loss_se": pl.Float64,
           "coverage": pl.Float64, "n_users": pl.Int64, "chosen": pl.Boolean}  # fmt: skip
@@ -55,10 +55,10 @@ class Held:
 @dataclass(frozen=True)
 class Dials:
     """popularity_bias, coverage, calibration: strengths applied, 0 = off · price: (n_items,) of being listed often;
-    empty where coverage is 0 · for_new: whether coverage also speaks for people who are not in the log (a strength that
-    was set does) · why: of coverage, a key of WHY · report: one row a strength of coverage tried on past windows:
-    strength, ndcg_10, loss (relative, of NDCG@10), loss_se, coverage (share of the catalogue in a window's lists, mean
-    over windows), n_users, chosen; empty where none was tried.
+    empty where coverage is 0 · for_new: whether coverage also speaks for people who are not in the log or liked nothing
+    (a strength that was set does) · why: of coverage, a key of WHY · report: one row a strength of coverage tried on
+    past windows: strength, ndcg_10, loss (relative, of NDCG@10), loss_se, coverage (share of the catalogue in the
+    lists, mean over windows), n_users, chosen; empty where none was tried.
     """
 
     popularity_bias: float
@@ -83,18 +83,22 @@ class Dials:
             f"calibration {self.calibration:g}: as set",
         )
 
-    def turn(self, ranked: FloatArray, found: Candidates, log_popularity: FloatArray, *, known: bool) -> FloatArray:
+    def turn(
+        self, ranked: FloatArray, found: Candidates, log_popularity: FloatArray, *, known: BoolArray
+    ) -> FloatArray:
         """(n, c) scores less what popularity and exposure cost; each row depends on itself alone.
 
         Args:
-            ranked: (n, c). log_popularity: (n_items,) log number of users. known: whether these are users of the log.
+            ranked: (n, c). log_popularity: (n_items,) log number of users. known: (n,) users of the log with a liked
+                past. A row of equal scores, of a user of whom nothing is known, keeps its order.
         """
-        scale = spread(ranked, found.valid)
+        scale = row_spread(ranked, found.valid)
         out = ranked
         if self.popularity_bias:
             out = out - self.popularity_bias * scale * standardise(log_popularity[found.item_rows], found.valid)
-        if self.coverage and (known or self.for_new):
-            out = out - self.coverage * scale * self.price[found.item_rows]
+        if self.coverage:
+            theirs = self.coverage * scale * (known | self.for_new)[:, None]
+            out = out - theirs * self.price[found.item_rows]
         return np.asarray(out, np.float32)
 
     def to_parts(self) -> Parts:
@@ -178,4 +182,4 @@ def _turned(window: Held, n_items: int, strength: float) -> FloatArray:
     if window.others is not None and window.other_scores is not None:
         crowd = joined([crowd, Crowd(window.others.item_rows, window.others.valid, window.other_scores)])
     price = prices(crowd, n_items, strength)
-    return np.asarray(scores - strength * spread(scores, found.valid) * price[found.item_rows], np.float32)
+    return np.asarray(scores - strength * row_spread(scores, found.valid) * price[found.item_rows], np.float32)

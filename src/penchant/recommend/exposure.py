@@ -63,13 +63,13 @@ def prices(crowd: Crowd, n_items: int, strength: float) -> FloatArray:
 
     >>> rows, ok = np.tile(np.arange(20, dtype=np.int32), (12, 1)), np.ones((12, 20), bool)
     >>> crowd = Crowd(rows, ok, np.where(rows < 10, 1.0, 0.9).astype(np.float32))
-    >>> [int((prices(crowd, 20, strength) > 0).sum()) for strength in (0.0, 1.0)]
+    >>> [int((prices(crowd, 20, strength) > 0).sum()) for strength in (0.0, 4.0)]
     [10, 20]
     """
     if not crowd.scores.size:
         return np.zeros(n_items, np.float32)
     even = K / n_items
-    scale = strength * spread(crowd.scores, crowd.valid)
+    scale = strength * row_spread(crowd.scores, crowd.valid)
     exposure = listed(crowd, n_items)
     for step in range(1, N_STEPS if strength else 1):
         price = np.log1p(exposure / even).astype(np.float32)
@@ -85,12 +85,6 @@ def listed(crowd: Crowd, n_items: int) -> Float64Array:
     top = np.argpartition(-closed, width - 1, axis=1)[:, :width]
     items = np.take_along_axis(crowd.item_rows, top, axis=1)[np.take_along_axis(crowd.valid, top, axis=1)]
     return np.asarray(np.bincount(items, minlength=n_items) / len(closed))
-
-
-def spread(scores: FloatArray, valid: BoolArray) -> FloatArray:
-    """(n, 1) standard deviation of each row's valid scores; a flat row counts as of spread 1."""
-    found = row_spread(scores, valid)
-    return np.asarray(np.where(found > 0, found, 1.0), np.float32)
 
 
 def latest_users(past: Past, n: int, *, but: IntArray | None = None) -> IntArray:

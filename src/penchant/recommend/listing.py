@@ -54,7 +54,8 @@ class ListMaker:
         past, k = batch.past, wanted.k
         blocked = closed_items(past, wanted)
         found, ranked = self.rank(batch, blocked, k, ranker)
-        ranked = self.dials.turn(ranked, found, self.signals.log_popularity, known=batch.in_log)
+        known = (past.n_liked > 0) & batch.in_log
+        ranked = self.dials.turn(ranked, found, self.signals.log_popularity, known=known)
         places = self._places(batch, found, ranked, blocked, k)
         row, place = np.nonzero(places.items >= 0)
         items, column = places.items[row, place], places.columns[row, place]

@@ -46,8 +46,8 @@ class NewItemSignals(Signals):
     """The signals of a moment as they speak for new items; zero for all others.
 
     known: the signals themselves · traits: of `item_traits` · new: (n_items,) · near: (n_items, n_items) CSR, rows of
-    new items: shares of the nearest known items · factors: (n_items, f) and expected: name -> (n_items,) ALS factors and
-    popularities of EXPECTED as a ridge regression on traits foretells them · fitted: (n_items, d) traits of known items as a ridge
+    new items: shares of the nearest known items · factors: (n_items, f) of ALS, and expected: name -> (n_items,) of
+    EXPECTED, as a ridge regression on traits foretells them · fitted: (n_items, d) traits of known items as a ridge
     regression of likes reads them.
     """
 

@@ -37,9 +37,8 @@ from penchant.recommend.aversion import (
     felt,
     fit_skips,
 )
-from penchant.recommend.candidates import Candidates
+from penchant.recommend.candidates import Candidates, row_spread
 from penchant.recommend.choose import ndcg
-from penchant.recommend.exposure import spread
 from penchant.recommend.rank import Lesson
 
 PARTS = ("aversion", "saturation")
@@ -198,7 +197,8 @@ def fit_penalties(
 
 def _take_off(scores: FloatArray, found: Candidates, off: FloatArray) -> FloatArray:
     """Scores less penalties that are given in spreads of the row; a flat row counts as of spread 1."""
-    return np.asarray(scores - spread(scores, found.valid) * off, np.float32)
+    spread = row_spread(scores, found.valid)
+    return np.asarray(scores - np.where(spread > 0, spread, 1.0) * off, np.float32)
 
 
 def _best(trial: Trial, off: FloatArray) -> dict[str, Any]:

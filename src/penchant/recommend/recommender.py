@@ -223,7 +223,7 @@ class Recommender:
             known = self.penalties.evidence.take(batch) if self.penalties.active else None
             one = Batch(batch, self.past.take(batch), None, known, in_log=True)
             found, ranked = self._maker.rank(one, closed_items(one.past, wanted), K, self.ranker)
-            ranked = unpriced.turn(ranked, found, self.signals.log_popularity, known=True)
+            ranked = unpriced.turn(ranked, found, self.signals.log_popularity, known=one.past.n_liked > 0)
             return Crowd(found.item_rows, found.valid, ranked)
 
         parts = list(self._in_batches(look, user_rows, K))
