@@ -32,7 +32,7 @@ RUNS = (
     ("representations.py", "--logs", "market", "--splits", "time", "--methods", "popular,mean,factors,variational,gcn"),
     ("encoders.py", "--n", "1500"),
     ("sessions.py", "--seeds", "31", "--rounds", "4"),
-    ("off_policy.py", "--logs", "50"),
+    ("off_policy.py", "--logs", "20"),
     ("affinity_cost.py",),
     ("kinds.py",),
 )
