@@ -32,7 +32,7 @@ RUNS = (
     ("representations.py", "--logs", "market", "--splits", "time", "--methods", "popular,mean,factors,variational,gcn"),
     ("encoders.py", "--n", "1500"),
     ("sessions.py", "--seeds", "31", "--rounds", "4"),
-    ("off_policy.py", "--logs", "50"),
+    ("off_policy.py", "--logs", "20"),
     ("affinity_cost.py",),
     ("speed_recommend.py", "--users", "100000", "--items", "20000", "--fit-users", "10000", "--timed", "20000"),
     ("kinds.py",),

@@ -30,7 +30,9 @@ K = 5
 CONFIG = build_config(
     {
         "encode": {"method": "tfidf"},
-        "recommend": {"n_windows": 1},
+        "recommend": {"n_windows": 1, "method": "item_knn"},
+        "interests": {"forecast_model": "logistic"},
+        "segments": {"n_segments": 4, "n_random": 20},
         "evaluate": {"n_bootstrap": 100, "k": K, "test_share": 0.4},
     }
 )

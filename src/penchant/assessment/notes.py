@@ -97,8 +97,12 @@ def off_policy_notes(
     few = judged.filter(pl.col("trust") == FEW)["method"].to_list()
     if few:
         out.append(f"off-policy: NOT RELIABLE, too few shown items match the lists of {', '.join(few)}")
+    per_place = config.propensity == "place"
+    low = "propensities are too low, or lists were joined" + ("" if per_place else ", or they are chances of places")
+    high = "propensities are too high, or parts of these lists could never be shown" + (
+        ", or they are chances of lists, not of places" if per_place else ""
+    )
     for name, weight in judged.filter(pl.col("trust") == OFF).select("method", "mean_weight").rows():
-        why = "propensities are too low, or lists were joined" if weight > 1 else (
-            "propensities are too high, or parts of these lists could never be shown")  # fmt: skip
+        why = low if weight > 1 else high
         out.append(f"off-policy: NOT RELIABLE for {name}: its weights average {weight:.2f} where 1 is due: {why}")
     return out
