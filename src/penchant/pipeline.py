@@ -31,7 +31,8 @@ from penchant.progress import maybe_step
 from penchant.protocols import Encoder, Representation
 from penchant.recommend import Recommender, fit_recommender
 from penchant.recommend import choose as recommend_methods
-from penchant.recommend.signals import check_left_out, signal_names
+from penchant.recommend.repeats import REPEAT
+from penchant.recommend.signals import OPTIONAL, check_left_out, signal_names
 from penchant.represent import represent
 from penchant.segments import segment_users
 from penchant.segments.algorithms import METHODS as CLUSTERINGS
@@ -183,7 +184,9 @@ def check_settings(config: Config) -> None:
         raise ConfigError(f"segments.method '{config.segments.method}': {missing}")
     left_out = config.recommend.leave_out
     check_left_out(left_out)
-    recommend_methods.check_method(config.recommend.method, signal_names(has_text=True, leave_out=left_out))
+    optional = [n for n in OPTIONAL if n not in REPEAT or config.recommend.repeat == "predict"]
+    names = signal_names(has_text=True, optional=optional, leave_out=left_out)
+    recommend_methods.check_method(config.recommend.method, names)
 
 
 def place_text_events(
