@@ -33,6 +33,7 @@ from penchant.protocols import Encoder, Representation
 from penchant.recommend import Recommender, fit_recommender
 from penchant.recommend import choose as recommend_methods
 from penchant.recommend.networks import START as NETWORK
+from penchant.recommend.repeats import REPEAT
 from penchant.recommend.signals import OPTIONAL, check_left_out, signal_names
 from penchant.represent import represent
 from penchant.segments import segment_users
@@ -189,8 +190,10 @@ def check_settings(config: Config) -> None:
         raise ConfigError(f"segments.method '{config.segments.method}': {missing}")
     for name in config.recommend.networks:
         represent_methods.check_method(name)
-    left_out, optional = config.recommend.leave_out, (*OPTIONAL, *(NETWORK + n for n in config.recommend.networks))
-    check_left_out(left_out, optional=optional)
+    left_out, networks = config.recommend.leave_out, [NETWORK + name for name in config.recommend.networks]
+    check_left_out(left_out, optional=(*OPTIONAL, *networks))
+    offered = [name for name in OPTIONAL if name not in REPEAT or config.recommend.repeat == "predict"]
+    optional = (*offered, *networks)
     names = signal_names(has_text=True, optional=optional, leave_out=left_out)
     recommend_methods.check_method(config.recommend.method, names)
 

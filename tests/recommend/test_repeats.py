@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from penchant.config import RecommendConfig
+from penchant.config import RecommendConfig, build_config
 from penchant.data import Events
 from penchant.errors import ConfigError
+from penchant.pipeline import check_settings
 from penchant.recommend import Recommender, explain
 from penchant.recommend.past import read_past
 from penchant.recommend.repeats import REPEAT, fit_repeats
@@ -155,3 +156,10 @@ def test_events_of_order_have_gaps_in_own_events() -> None:
     ordered = Events(log.table, log.user_ids, log.actions, "order")
     found = fit_repeats(ordered, 4, seed=0)
     assert np.isfinite(found.chance(read_past(ordered, 4))).all()
+
+
+def test_a_method_of_repeats_is_refused_before_the_work() -> None:
+    plain = {"encode": {"method": "tfidf"}}
+    check_settings(build_config({**plain, "recommend": {"method": "repeat", "repeat": "predict"}}))
+    with pytest.raises(ConfigError, match="Got 'repeat'"):
+        check_settings(build_config({**plain, "recommend": {"method": "repeat"}}))
