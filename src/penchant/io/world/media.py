@@ -32,7 +32,7 @@ def media_lexicon(lexicon: Lexicon) -> Lexicon:
     >>> from penchant.io.world.lexicon import load_lexicon
     >>> two = media_lexicon(load_lexicon())
     >>> len(two), sorted({*two.words["en"][0]} & {*two.words["en"][72]})
-    (144, ['barista', 'brew', 'filter', 'grinder', 'kettle', 'latte'])
+    (144, ['blend', 'crema', 'dripper', 'espresso', 'filter', 'grinder', 'steam'])
     """
     n = len(lexicon)
     words: dict[str, tuple[tuple[str, ...], ...]] = {}
