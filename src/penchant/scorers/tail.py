@@ -7,7 +7,7 @@ Let A = (G_hh + l I)^-1 be known on the head h of the Gram matrix G. With W = A 
                    EASE's own weights -P_tj / P_jj by block inversion, were tail items independent given the head
 
 Two items of the tail have no weight for each other, and the ties within the head stay those of A: with the term that
-block inversion adds between two head items, lists were worse on the logs it was tried on (tail items are not
+block inversion adds between two head items, lists were worse on most logs it was tried on (tail items are not
 independent, and what they share is then taken off the head many times over).
 """
 
