@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from pathlib import Path
+from typing import BinaryIO
 
 import polars as pl
 import pytest
@@ -44,8 +45,8 @@ def test_a_full_disk_leaves_the_old_file_whole(tmp_path: Path, monkeypatch: pyte
     target = tmp_path / "t.csv"
     target.write_text("old")
 
-    def full(_frame: pl.DataFrame, path: Path) -> None:
-        path.write_text("half")
+    def full(_frame: pl.DataFrame, file: BinaryIO, **_: object) -> None:
+        file.write(b"half")
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(pl.DataFrame, "write_csv", full)

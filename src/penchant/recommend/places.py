@@ -24,6 +24,8 @@ class Places:
 
 def by_rank(order: IntArray, ranked: FloatArray, found: Candidates) -> Places:
     """The candidates in the order given, (n, k) columns with -1 at the end of short lists."""
+    if not found.item_rows.shape[1]:  # a catalogue of nothing
+        return Places(order, order, np.zeros(order.shape, np.float32), order)
     at = np.maximum(order, 0)
     items = np.where(order >= 0, np.take_along_axis(found.item_rows, at, axis=1), -1).astype(np.int32)
     score = np.take_along_axis(ranked, at, axis=1).astype(np.float32)
