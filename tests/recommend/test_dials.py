@@ -9,13 +9,13 @@ import polars as pl
 import pytest
 import scipy.sparse as sp
 
-from penchant.data import IntArray
+from penchant.data import FloatArray, IntArray
 from penchant.evaluate.ranking import gini, miscalibration
 from penchant.recommend import Recommender
 from penchant.recommend.calibrate import Mix
 from penchant.recommend.candidates import Candidates
 from penchant.recommend.contributions import COLUMNS
-from penchant.recommend.dials import REPORT, STRENGTHS, TOLERANCE, Held, fit_dials, try_coverage
+from penchant.recommend.dials import AHEAD, REPORT, STRENGTHS, TOLERANCE, Held, fit_dials, plain_coverage, try_coverage
 from penchant.recommend.exposure import Crowd, listed, prices
 from penchant.recommend.past import past_of_new
 from penchant.recommend.rank import Lesson
@@ -163,7 +163,7 @@ def test_auto_takes_no_strength_that_may_lose_more_than_it_says(seed: int) -> No
     draw = np.random.default_rng([seed, 9])
     top = np.argsort(-crowd.scores, axis=1, kind="stable")
     place = draw.geometric(0.25, len(top)) - 1  # what ranks high is liked more often
-    report = try_coverage([held_window(crowd, top[np.arange(len(top)), np.minimum(place, 39)])], 80)
+    report = try_coverage([held_window(crowd, top[np.arange(len(top)), np.minimum(place, 39)])], 80, np.inf)
     assert report["strength"].to_list() == [0.0, *STRENGTHS][: report.height]
     chosen = report.filter("chosen")
     assert chosen.height == 1
@@ -178,10 +178,45 @@ def test_auto_is_none_where_everybody_likes_what_is_listed_to_all() -> None:
     often = listed(crowd, 80)[crowd.item_rows]
     top = np.argsort(-crowd.scores, axis=1, kind="stable")[:, 5:10]
     shared = np.take_along_axis(top, np.argmax(np.take_along_axis(often, top, axis=1), axis=1)[:, None], axis=1)[:, 0]
-    report = try_coverage([held_window(crowd, shared)], 80)
-    harmless = try_coverage([held_window(crowd, np.argmin(often, axis=1))], 80)
+    report = try_coverage([held_window(crowd, shared)], 80, np.inf)
+    harmless = try_coverage([held_window(crowd, np.argmin(often, axis=1))], 80, np.inf)
     assert report.filter("chosen")["strength"].item() < STRENGTHS[-1]
     assert harmless.filter("chosen")["strength"].item() == STRENGTHS[-1]
+
+
+def test_auto_stops_where_lists_hold_enough() -> None:
+    crowd = some_crowd()
+    often = listed(crowd, 80)[crowd.item_rows]
+    window = held_window(crowd, np.argmin(often, axis=1))  # nothing is lost by any strength
+    whole = try_coverage([window], 80, np.inf)
+    target = whole["coverage"][2]
+    part = try_coverage([window], 80, target)
+    chosen = part.filter("chosen")
+    assert chosen["coverage"].item() >= target
+    assert part.height < whole.height
+    assert try_coverage([window], 80, whole["coverage"][0]).filter("chosen")["strength"].item() == 0
+
+
+def test_lists_are_measured_by_the_widest_plain_method_that_is_not_clearly_behind() -> None:
+    crowd = some_crowd()
+    best = np.argsort(-crowd.scores, axis=1, kind="stable")
+    window = held_window(crowd, best[:, 0])
+    wide = np.random.default_rng(4).normal(size=crowd.scores.shape).astype(np.float32)  # other items for everybody
+    also = wide.copy()
+    np.put_along_axis(also, best[:, :1], 9.0, axis=1)  # and what they liked first
+    names = ("popular", "als", "ease", "interest")
+
+    def measured(*features: FloatArray) -> tuple[str, float]:
+        found = replace(window.lesson.candidates, features=np.stack(features, axis=2))
+        return plain_coverage([replace(window, lesson=replace(window.lesson, candidates=found))], names, 80)
+
+    name, share = measured(crowd.scores, wide, wide, also)  # the wide ones are clearly behind; interest is not plain
+    assert name == "popular"
+    assert share == pytest.approx(AHEAD * (listed(crowd, 80) > 0).mean())
+    name, wider = measured(crowd.scores, also, wide, also)
+    assert name == "als"
+    assert wider > share
+    assert plain_coverage([window], ("interest",), 80) == ("", 0.0)
 
 
 def test_auto_is_for_users_of_the_log_and_a_number_for_everybody(fitted: Recommender) -> None:
@@ -213,6 +248,6 @@ def test_what_is_applied_is_told(fitted: Recommender, market: Market) -> None:
     assert off.dials.coverage == 0
     assert not len(off.dials.price)
     assert off.dials.notes[1] == "coverage 0: as set"
-    alone = fit_dials([], Crowd.nobody(), N_ITEMS, fitted.config)
+    alone = fit_dials([], (), Crowd.nobody(), N_ITEMS, fitted.config)
     assert alone.coverage == 0
     assert "no past window" in alone.notes[1]

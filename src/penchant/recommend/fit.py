@@ -103,7 +103,7 @@ def fit_recommender(
         config=config,
     )
     crowd = out.crowd(latest_users(out.past, config.max_train_users)) if config.coverage else None
-    return replace(out, dials=fit_dials(held, crowd, n_items, config))
+    return replace(out, dials=fit_dials(held, signals.names, crowd, n_items, config))
 
 
 def _trial(window: Window, known: Evidence, membership: sp.csr_array, held: Held) -> Trial:

@@ -212,7 +212,7 @@ class Recommender:
         config = build_config({"recommend": self.config.model_dump() | stated}).recommend
         out = replace(self, dials=replace(Dials.off(), popularity_bias=popularity_bias), config=config)
         crowd = out.crowd(latest_users(self.past, config.max_train_users)) if coverage else None
-        return replace(out, dials=fit_dials([], crowd, self.signals.n_items, config))
+        return replace(out, dials=fit_dials([], self.signals.names, crowd, self.signals.n_items, config))
 
     def crowd(self, user_rows: IntArray) -> Crowd:
         """Candidates of known users with scores before prices: what prices are made of (`exposure.prices`)."""
