@@ -117,7 +117,7 @@ class RecommendConfig(Section):
         0.0, ge=0, allow_inf_nan=False, description="how strongly popular items step back; 0 = as ranked"
     )
     coverage: Strength = Field(
-        "auto", description="how strongly items that stand in many lists step back; auto = as past windows allow"
+        "auto", description="how strongly items that stand in many lists step back; auto = no narrower than plain lists"
     )
     calibration: Share = Field(
         0.0, description="0 = by score alone, 1 = lists hold interests in the shares of the user's past"

@@ -40,7 +40,7 @@ WHY = {
     "setting": "as set",
     "windows": "as much of the catalogue as {plain} lists, on past windows",
     "enough": "not applied: lists hold more of the catalogue than those of {plain}, on past windows",
-    "short": "less of the catalogue than {plain} lists: more might cost over {tolerance:.0%} of NDCG@10 on past windows",
+    "short": "less of the catalogue than {plain} lists; more might cost {tolerance:.0%} of NDCG@10 in past windows",
     "loses": "not applied: on past windows even the least strength may cost more than {tolerance:.0%} of NDCG@10",
     "no_window": "not applied: no past window to try it on",
 }
@@ -62,10 +62,10 @@ class Held:
 class Dials:
     """popularity_bias, coverage, calibration: strengths applied, 0 = off · price: (n_items,) of being listed often;
     empty where coverage is 0 · for_new: whether coverage also speaks for people who are not in the log or liked nothing
-    (a strength that was set does) · why: of coverage, a key of WHY · plain: the method whose lists ours are measured by,
-    "" where none was · report: one row a strength of coverage tried on past windows: strength, ndcg_10, loss (relative,
-    of NDCG@10), loss_se, coverage (share of the catalogue in the lists, mean over windows), n_users, chosen; empty where
-    none was tried.
+    (a strength that was set does) · why: of coverage, a key of WHY · plain: the method whose lists ours are measured
+    by, "" where none was · report: one row a strength of coverage tried on past windows: strength, ndcg_10, loss
+    (relative, of NDCG@10), loss_se, coverage (share of the catalogue in the lists, mean over windows), n_users, chosen;
+    empty where none was tried.
     """
 
     popularity_bias: float
