@@ -108,7 +108,7 @@ def test_ctrl_c_leaves_nothing_half_written(
 
 def test_every_command_of_the_readme_exists_and_has_help(cli: Cli) -> None:
     reading = "profile profiles interests items segments audience recommend similar users-like communities reach report"
-    commands = f"demo world doctor fit evaluate compare {reading}"
+    commands = f"demo world doctor fit evaluate compare feedback simulate {reading}"
     for command in commands.split():
         ran = cli(command, "--help")
         assert ran.code == 0

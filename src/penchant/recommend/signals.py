@@ -52,7 +52,7 @@ def signal_names(
     Args:
         optional: those of OPTIONAL that the log and the settings offer, and the networks.
 
-    >>> signal_names(has_text=True, leave_out=("text", "slots"))[-2:]
+    >>> signal_names(has_text=True, optional=(), leave_out=("text", "slots"))[-2:]
     ('interest_all', 'text_last5')
     """
     together = ("item_knn", "item_knn_last20", "item_knn_last5", "item_knn_session")
