@@ -16,7 +16,7 @@ import polars as pl
 import scipy.sparse as sp
 
 from penchant.config import RecommendConfig
-from penchant.data import BoolArray, FloatArray, IntArray, Items
+from penchant.data import BoolArray, FloatArray, IntArray, Items, unit_rows
 from penchant.recommend.batch import Wanted, closed_items
 from penchant.recommend.candidates import describe, pick_candidates
 from penchant.recommend.cold import FEW_USERS
@@ -112,7 +112,7 @@ def item_traits(text: FloatArray | None, labels: sp.csr_array) -> FloatArray:
     if not labels.nnz:
         return np.zeros((labels.shape[0], 1), np.float32) if text is None else text
     dense = labels.toarray()
-    return _unit(dense if text is None else np.concatenate([text, dense], axis=1))
+    return unit_rows(dense if text is None else np.concatenate([text, dense], axis=1))
 
 
 def weigh_labels(categories: sp.csr_array, signals: Signals) -> sp.csr_array:
@@ -127,7 +127,7 @@ def weigh_labels(categories: sp.csr_array, signals: Signals) -> sp.csr_array:
     size = np.sqrt(np.maximum(categories.sum(axis=1), 1.0))
     unit = sp.csr_array(categories.multiply(1.0 / size[:, None]), dtype=np.float32)
     known = signals.popular("popular") >= FEW_USERS
-    factors = _unit(signals.als.item_factors)
+    factors = unit_rows(signals.als.item_factors)
     best, at = -1.0, 0.0
     for weight in LABEL_WEIGHTS if categories.nnz else ():
         traits = item_traits(signals.text, sp.csr_array(unit * np.float32(weight)))
@@ -136,7 +136,7 @@ def weigh_labels(categories: sp.csr_array, signals: Signals) -> sp.csr_array:
             judged = np.zeros(len(told), np.bool_)
             judged[np.flatnonzero(told)[:: -(-int(told.sum()) // MAX_JUDGED)]] = True
             near = nearest(traits, told, judged)
-            alike = float((_unit(np.asarray(near @ factors, np.float32)) * factors).sum())
+            alike = float((unit_rows(np.asarray(near @ factors, np.float32)) * factors).sum())
             best, at = max((best, at), (alike, weight))
     out = sp.csr_array(unit * np.float32(at))
     out.eliminate_zeros()
@@ -205,11 +205,6 @@ def new_item_signals(
         expected=dict(zip(EXPECTED, np.expm1(np.maximum(told[:, factors:], 0.0)).T, strict=True)),
         fitted=fitted,
     )
-
-
-def _unit(values: FloatArray) -> FloatArray:
-    norm = np.linalg.norm(values, axis=1, keepdims=True)
-    return np.asarray(np.divide(values, norm, out=np.zeros_like(values), where=norm > 0), np.float32)
 
 
 def nearest(traits: FloatArray, known: BoolArray, new: BoolArray) -> sp.csr_array:
