@@ -34,7 +34,7 @@ from penchant.simulation.policies import Lists, Policy, at_random, plain, popula
 from penchant.simulation.stage import Stage, State, read_again, set_stage
 
 SHARES = SLOTS
-BOLDER = ((0.5, 0.2, 0.1, 0.2), (0.4, 0.2, 0.1, 0.3))
+BOLDER = ((0.5, 0.2, 0.1, 0.2), (0.4, 0.2, 0.1, 0.3), (0.35, 0.15, 0.1, 0.4))
 SETTINGS = {"encode": {"method": "tfidf"}}
 
 
@@ -196,6 +196,7 @@ POLICIES: dict[str, Policy] = {
     "slots 60/25/10/5": ranked(SHARES),
     "slots 50/20/10/20": ranked(BOLDER[0]),
     "slots 40/20/10/30": ranked(BOLDER[1]),
+    "slots 35/15/10/40": ranked(BOLDER[2]),
     "by rank alone (exploitation)": ranked(None),
     "popular": popular,
     "random": at_random,
