@@ -1,7 +1,7 @@
 """From one domain to another: lists for people who were never seen in it, against what is popular there.
 
     python benchmarks/domains.py [--data DIR] [--only markets,ml_1m,goodbooks_sample] [--seeds 0,1,2] [--overlap 0.5]
-        [--out DIR]
+        [--strangers] [--out DIR]
 
 markets            made-up ones of two domains, books and films, that share every interest and a third of its words;
                    half of the users (`--overlap`) act in both
@@ -12,6 +12,9 @@ ml_1m, ...         DIR holds one folder a log (see real_logs.py). No log at hand
 The fit sees the first four fifths of the events. Of the users who act in both domains before the cut, a half, drawn by
 the seed, is tested: a quarter in each direction, none of whose events in the target domain before the cut is read.
 Asked for is what they newly liked there after it; all items of the target domain are ranked, but for those they had.
+
+With --strangers the two domains share nobody: what a user did in the second domain is written on another user's name.
+All who act in both are tested, in both directions; who they are in the other domain, the fit is not told.
 
 penchant            `recommend(source=, allowed=)`, as `--from --to`
 usual ranker        the same lists by the ranker learned on users of whom everything is read
@@ -51,13 +54,16 @@ POPULAR = ("popular", "popular_7d", "popular_30d")
 
 @dataclass(frozen=True)
 class Way:
-    """source, to: (n_items,) the two domains · users: rows of those tested · target: (n_users, n_items) 0/1."""
+    """source, to: (n_items,) the two domains · users: rows of those tested · target: (n_users, n_items) 0/1 · had:
+    (n_tested, n_items) stored entries are in no list.
+    """
 
     name: str
     source: BoolArray
     to: BoolArray
     users: IntArray
     target: sp.csr_array
+    had: sp.csr_array
 
 
 def read(name: str, seed: int, overlap: float, data: Path | None) -> tuple[Log, Config]:
@@ -75,6 +81,44 @@ def read(name: str, seed: int, overlap: float, data: Path | None) -> tuple[Log, 
         pl.lit("/".join(CUTS[name][1]))
     )  # fmt: skip
     return replace(log, items=Items(log.items.table.with_columns(domain=domain))), config
+
+
+def part(log: Log) -> Log:
+    """The same log with another user for all that somebody did in the second domain: rows n_users and on."""
+    events, n = log.events, len(log.events.user_ids)
+    second = (
+        (log.items.table["domain"] == max(log.items.table["domain"].drop_nulls())).fill_null(value=False).to_numpy()
+    )
+    there = (events.item_row >= 0) & second[events.item_row]
+    table = events.table.with_columns(user_row=pl.Series(events.user_row + n * there, dtype=pl.Int32))
+    names = pl.concat([events.user_ids, pl.Series([f"{name}, there" for name in events.user_ids])])
+    return replace(log, events=Events(table, names, events.actions, events.clock))
+
+
+def tasks_of_strangers(log: Log) -> tuple[Events, list[Way]]:
+    """Events of the fit, and both directions of a log that was parted: the other half of a user says what was liked."""
+    n, cut = len(log.items), log.events.cut_at(1 - TEST_SHARE)
+    before, after = log.events.before(cut), log.events.take(log.events.time >= cut)
+    domain = log.items.table["domain"]
+    pair = sorted(domain.drop_nulls().unique())
+    inside = [(domain == name).fill_null(value=False).to_numpy() for name in pair]
+    liked, touched, new = before.matrix(n, binary=True), before.touched(n), after.matrix(n, binary=True)
+    half = liked.shape[0] // 2
+    rows = [np.arange(half), np.arange(half, 2 * half)]
+    ways = []
+    for source, to in ((0, 1), (1, 0)):
+        had = sp.csr_array(touched[rows[to]])
+        target = sp.csr_array(new[rows[to]] - new[rows[to]].multiply(had))
+        known = (liked[rows[0]] @ inside[0] > 0) & (liked[rows[1]] @ inside[1] > 0)
+        target.data *= inside[to][target.indices] & np.repeat(known, np.diff(target.indptr))
+        target.eliminate_zeros()
+        target.sort_indices()
+        some = np.flatnonzero(np.diff(target.indptr))
+        nobody = sp.csr_array((half, n), dtype=target.dtype)
+        whole = sp.csr_array(sp.vstack([target, nobody] if source == 0 else [nobody, target]))
+        users = rows[source][some].astype(np.int32)
+        ways.append(Way(f"{pair[source]} -> {pair[to]}", inside[source], inside[to], users, whole, had[some]))
+    return before, ways
 
 
 def make_task(log: Log, seed: int) -> tuple[Events, list[Way]]:
@@ -99,14 +143,14 @@ def make_task(log: Log, seed: int) -> tuple[Events, list[Way]]:
         target.eliminate_zeros()
         target.sort_indices()
         users = np.flatnonzero(np.diff(target.indptr)).astype(np.int32)
-        ways.append(Way(f"{pair[source]} -> {pair[to]}", inside[source], inside[to], users, target))
+        had = sp.csr_array(before.touched(n)[users])
+        ways.append(Way(f"{pair[source]} -> {pair[to]}", inside[source], inside[to], users, target, had))
     return before.take(~hidden), ways
 
 
 def scores_of(way: Way, log: Log, train: Events, ground: Ground, fitted: Recommender) -> dict[str, FloatArray]:
     """(n_users, 2) NDCG@10 and recall@20 of each method. What the tested users had in the target is in no list."""
     users, n = way.users, len(log.items)
-    had = sp.csr_array(log.events.before(log.events.cut_at(1 - TEST_SHARE)).touched(n)[users])
     past = train.matrix(n, binary=True)[users]
 
     def asked(recommender: Recommender) -> IntArray:
@@ -116,12 +160,12 @@ def scores_of(way: Way, log: Log, train: Events, ground: Ground, fitted: Recomme
         score = np.full((len(users), n), -np.inf, np.float32)
         row, place = np.nonzero(lists >= 0)
         score[row, lists[row, place]] = -place
-        return top_items(score, 20, had)
+        return top_items(score, 20, way.had)
 
     def by(values: FloatArray) -> IntArray:
-        return top_items(np.where(way.to, values, -np.inf).astype(np.float32), 20, had)
+        return top_items(np.where(way.to, values, -np.inf).astype(np.float32), 20, way.had)
 
-    lists = {"penchant": asked(fitted), "usual ranker": asked(replace(fitted, crossing_ranker=None))}
+    lists = {"penchant": asked(fitted), "usual ranker": asked(replace(fitted, crossing_ranker=None, strangers=None))}
     for name in POPULAR:
         lists[name] = by(np.tile(fitted.signals.popular(name), (len(users), 1)))
     if ground.space.text is not None:
@@ -141,6 +185,7 @@ def main() -> None:
     ask.add_argument("--only", default="markets,ml_1m,goodbooks_sample")
     ask.add_argument("--seeds", default="0,1,2")
     ask.add_argument("--overlap", type=float, default=0.5)
+    ask.add_argument("--strangers", action="store_true")
     ask.add_argument("--out", type=Path, help="folder for text vectors")
     asked = ask.parse_args()
     pl.Config.set_tbl_hide_column_data_types(True).set_tbl_hide_dataframe_shape(True).set_tbl_width_chars(140)
@@ -149,13 +194,15 @@ def main() -> None:
         pooled: dict[str, list[dict[str, FloatArray]]] = {}
         for seed in map(int, asked.seeds.split(",")):
             log, config = read(name, seed, asked.overlap, asked.data)
-            train, ways = make_task(log, seed)
+            if asked.strangers:
+                log = part(log)
+            train, ways = tasks_of_strangers(log) if asked.strangers else make_task(log, seed)
             ground = lay_ground(train, log.items, config, run)
             fitted = train_recommender(train, log.items, ground, config, run)
-            rankers = fitted.crossing_ranker.name if fitted.crossing_ranker else None, fitted.ranker.name
+            crossing = (fitted.crossing_ranker or fitted.ranker).name if fitted.strangers is None else "bridge"
             for way in ways:
                 what = f"{len(way.users):,} users, {way.target.nnz:,} likes"
-                print(f"\n{name}, seed {seed}, {way.name}: {what}; by {rankers[0]}, usually by {rankers[1]}")
+                print(f"\n{name}, seed {seed}, {way.name}: {what}; by {crossing}, usually by {fitted.ranker.name}")
                 found = scores_of(way, log, train, ground, fitted)
                 print(table(found), flush=True)
                 pooled.setdefault(way.name, []).append(found)

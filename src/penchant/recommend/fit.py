@@ -13,18 +13,27 @@ from penchant.data import Events, InterestTree, Items, ItemSpace
 from penchant.recommend.attributes import read_facts
 from penchant.recommend.aversion import Evidence, negative, read_evidence
 from penchant.recommend.choose import UNTESTED, check_method, choose
+from penchant.recommend.crossings import domains_of
 from penchant.recommend.dials import Dials, Held, fit_dials
 from penchant.recommend.experience import read_experience
 from penchant.recommend.exposure import latest_users
 from penchant.recommend.fit_signals import fit_signals
 from penchant.recommend.networks import START, Learn, Network, learn, with_vectors
-from penchant.recommend.new_items import category_matrix, find_new, item_traits, new_item_names, weigh_labels
+from penchant.recommend.new_items import (
+    category_matrix,
+    described,
+    find_new,
+    item_traits,
+    new_item_names,
+    weigh_labels,
+)
 from penchant.recommend.past import read_past
 from penchant.recommend.penalties import Trial, fit_penalties
 from penchant.recommend.rank import PlainSum, as_listed
 from penchant.recommend.recommender import Recommender
 from penchant.recommend.repeats import REPEAT
 from penchant.recommend.signals import Signals, check_left_out, signal_names
+from penchant.recommend.strangers import Strangers, find_apart
 from penchant.recommend.transitions import fit_transitions
 from penchant.recommend.windows import Window
 
@@ -64,6 +73,8 @@ def fit_recommender(
         return fit_signals(before, n_items, *told, seed=seed, facts=facts, networks=learned)
 
     fading = (half_lives[0], config.saturation_half_life_days)
+    past = read_past(events, n_items)
+    apart = find_apart(items, past, config)
     seen = read_experience(events, items, text, has_text, fit, networks, config, fading, seed=seed)
     learned = learn(networks, events)
     signals = fit(events, learned)
@@ -71,7 +82,8 @@ def fit_recommender(
     for_new = choose(seen.newcomers, signals.names, config, seed=seed) if seen.newcomers else choice
     labels = weigh_labels(category_matrix(items), signals) if seen.labels is None else seen.labels
     for_new_items = for_crossings = untold = None
-    if find_new(signals, item_traits(text, labels)).any():
+    traits = item_traits(text, labels)
+    if find_new(signals, traits).any():
         names = new_item_names(signals)
         for_new_items = choose(seen.new_items, names, config, seed=seed) if seen.new_items else None
         untold = PlainSum(UNTESTED, names)  # no past window tells: all signals alike
@@ -84,7 +96,7 @@ def fit_recommender(
     trial = _trial(*seen.latest, held[0]) if seen.latest is not None and held else None
     evidence = read_evidence(events, n_items, *fading)
     out = Recommender(
-        past=with_vectors(read_past(events, n_items), learned),
+        past=with_vectors(past, learned),
         signals=signals,
         ranker=choice.ranker,
         report=choice.report,
@@ -95,6 +107,7 @@ def fit_recommender(
         new_item_report=for_new_items.report if for_new_items else None,
         crossing_ranker=for_crossings.ranker if for_crossings else None,
         crossing_report=for_crossings.report if for_crossings else None,
+        strangers=Strangers(domains_of(items), apart) if apart.any() and described(traits).any() else None,
         fused=space.fused.values,
         membership=tree.membership,
         transitions=fit_transitions(events, tree.membership, seed=seed),

@@ -45,6 +45,7 @@ MAX_USERS, ENOUGH_USERS = 1000, 500  # of a fold; of the folds of a window
 class NewItemSignals(Signals):
     """The signals of a moment as they speak for new items; zero for all others.
 
+    heard_of: the items are new to these users alone: of how many liked them all is known (see `strangers`) ·
     known: the signals themselves · traits: of `item_traits` · new: (n_items,) · near: (n_items, n_items) CSR, rows of
     new items: shares of the nearest known items · factors: (n_items, f) of ALS, and expected: name -> (n_items,) of
     EXPECTED, as a ridge regression on traits foretells them · fitted: (n_items, d) traits of known items as a ridge
@@ -58,10 +59,11 @@ class NewItemSignals(Signals):
     factors: FloatArray
     expected: dict[str, FloatArray]
     fitted: FloatArray
+    heard_of: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
-        return new_item_names(self.known)
+        return new_item_names(self.known, heard_of=self.heard_of)
 
     def score(self, past: Past, wanted: frozenset[str] | None = None) -> dict[str, FloatArray]:
         """As `Signals.score`, for new items alone."""
@@ -70,11 +72,12 @@ class NewItemSignals(Signals):
         out: dict[str, FloatArray] = {}
         for name, values in self.known.score(past, wanted).items():
             if name in self.popular_names:
-                out[name] = np.broadcast_to(np.asarray(self.near @ self.popular(name), np.float32), values.shape)
+                told = self.popular(name) * self.new if self.heard_of else self.near @ self.popular(name)
+                out[name] = np.broadcast_to(np.asarray(told, np.float32), values.shape)
             else:
                 of_new = values[:, rows] if name in OWN else np.asarray((near @ values.T).T, np.float32)
                 out[name] = self._spread(of_new, rows)
-        for name in BY_TEXT:
+        for name in self.names[len(self.known.names) :]:
             if wanted is not None and name not in wanted:
                 continue
             if name in EXPECTED:
@@ -98,9 +101,9 @@ class NewItemSignals(Signals):
         return full
 
 
-def new_item_names(signals: Signals) -> tuple[str, ...]:
-    """Names of the signals of new items: those of the known ones, then BY_TEXT."""
-    return (*signals.names, *BY_TEXT)
+def new_item_names(signals: Signals, *, heard_of: bool = False) -> tuple[str, ...]:
+    """Names of the signals of new items: those of the known ones, then BY_TEXT (`heard_of`: nothing is EXPECTED)."""
+    return (*signals.names, *(name for name in BY_TEXT if not (heard_of and name in EXPECTED)))
 
 
 def item_traits(text: FloatArray | None, labels: sp.csr_array) -> FloatArray:
@@ -170,13 +173,13 @@ def described(traits: FloatArray) -> BoolArray:
 
 
 def new_item_signals(
-    signals: Signals, traits: FloatArray, new: BoolArray, known: BoolArray | None = None
+    signals: Signals, traits: FloatArray, new: BoolArray, known: BoolArray | None = None, *, heard_of: bool = False
 ) -> NewItemSignals:
     """Let known items speak for new ones. Cost: a ridge regression of factors and popularity on traits.
 
     Args:
         traits: (n_items, d) of `item_traits`. new: (n_items,) all have traits. known: (n_items,) None = all that are
-            not new; those without traits are left out.
+            not new; those without traits are left out. heard_of: see `NewItemSignals`.
     """
     from sklearn.linear_model import RidgeCV
 
@@ -194,7 +197,8 @@ def new_item_signals(
             fitted[known] = np.linalg.solve(gram, x.T).T
     near = nearest(traits, known, new)
     own = {field.name: getattr(signals, field.name) for field in fields(Signals)}
-    own["item_features"] = np.asarray(near @ signals.item_features, np.float32)
+    if not heard_of:
+        own["item_features"] = np.asarray(near @ signals.item_features, np.float32)
     return NewItemSignals(
         **own,
         known=signals,
@@ -204,6 +208,7 @@ def new_item_signals(
         factors=told[:, :factors],
         expected=dict(zip(EXPECTED, np.expm1(np.maximum(told[:, factors:], 0.0)).T, strict=True)),
         fitted=fitted,
+        heard_of=heard_of,
     )
 
 

@@ -26,6 +26,7 @@ from penchant.recommend.past import Past, past_of_new
 from penchant.recommend.penalties import Penalties
 from penchant.recommend.rank import Ranker, ranker_from_parts
 from penchant.recommend.signals import Signals
+from penchant.recommend.strangers import Bridge, Strangers
 from penchant.recommend.transitions import Transitions
 from penchant.scorers import top_items
 from penchant.threads import in_batches, n_threads
@@ -65,6 +66,7 @@ class Recommender:
     new_item_report: pl.DataFrame | None = None
     crossing_ranker: Ranker | None = None
     crossing_report: pl.DataFrame | None = None
+    strangers: Strangers | None = None
 
     @property
     def chosen(self) -> str:
@@ -101,7 +103,8 @@ class Recommender:
             allowed: (n_items,) the items that may be listed; a list is filled from them as far as there are k. Where
                 no known item is among them, `new_items` makes the list.
             source: (n_items,) the items of the past that are read (`Past.of_items`). Layers come of the whole past, so
-                they are not told then (-1) and bring no candidates. `crossing_ranker` orders such lists.
+                they are not told then (-1) and bring no candidates. `crossing_ranker` orders such lists, and between
+                domains that share nobody `strangers` makes them.
             why: add the columns of `contributions.COLUMNS`. evidence: False leaves that column empty, and is quicker.
         Raises:
             ConfigError: k is below 1. DataError: a row is no user of this log; names the first.
@@ -116,6 +119,7 @@ class Recommender:
             )
         wanted = self._wanted(k, allow_seen, allowed, why, evidence)
         leaves = profiles.leaves
+        ranker, maker = self._to_others(source, allowed)
 
         def make(batch: IntArray) -> pl.DataFrame:
             past = self.past.take(batch)
@@ -124,7 +128,7 @@ class Recommender:
                 one = Batch(batch, past, points_of(leaves, batch), known, in_log=True)
             else:
                 one = Batch(batch, past.of_items(source), None, known, in_log=False)
-            return self._make(one, wanted, (source is not None and self.crossing_ranker) or self.ranker)
+            return self._make(one, wanted, ranker, maker)
 
         return Recommendations(pl.concat([empty_lists(why), *self._in_batches(make, rows, k)]))
 
@@ -276,7 +280,7 @@ class Recommender:
         reports = {"new_item_report": self.new_item_report, "crossing_report": self.crossing_report}
         inner |= {f"{name}_ranker": ranker.to_parts() for name, ranker in others.items() if ranker is not None}
         inner |= {"transitions": self.transitions.to_parts(), "penalties": self.penalties.to_parts()}
-        inner["dials"] = self.dials.to_parts()
+        inner |= {"dials": self.dials.to_parts()} | ({"strangers": self.strangers.to_parts()} if self.strangers else {})
         return Parts(
             {"settings": self.config.model_dump(mode="json"), **{name: dict(p.config) for name, p in inner.items()}},
             {
@@ -320,6 +324,7 @@ class Recommender:
             new_item_report=parts.tables.get("new_item_report"),
             crossing_ranker=maybe("crossing_ranker"),
             crossing_report=parts.tables.get("crossing_report"),
+            strangers=Strangers.from_parts(inner("strangers")) if "strangers" in parts.config else None,
         )
 
     @cached_property
@@ -328,19 +333,39 @@ class Recommender:
         return ListMaker(*parts, self.config, self._new_items if self.config.n_explore else None)
 
     @cached_property
+    def _traits(self) -> FloatArray:
+        labels = sp.csr_array((self.signals.n_items, 0), dtype=np.float32) if self.labels is None else self.labels
+        return item_traits(self.signals.text, labels)
+
+    @cached_property
+    def _views(self) -> dict[bytes, Signals]:
+        """Views of `strangers`, by the items of the source: as many as there are domains."""
+        return {}
+
+    @cached_property
     def _new_items(self) -> NewItems | None:
         if self.new_item_ranker is None:
             return None
-        labels = sp.csr_array((self.signals.n_items, 0), dtype=np.float32) if self.labels is None else self.labels
-        traits = item_traits(self.signals.text, labels)
-        signals = new_item_signals(self.signals, traits, find_new(self.signals, traits))
+        signals = new_item_signals(self.signals, self._traits, find_new(self.signals, self._traits))
         return NewItems(signals, self.new_item_ranker, self.config.n_candidates)
 
-    def _make(self, batch: Batch, wanted: Wanted, ranker: Ranker) -> pl.DataFrame:
+    def _to_others(self, source: BoolArray | None, allowed: BoolArray | None) -> tuple[Ranker, ListMaker]:
+        """What makes the lists of users of whom only `source` is read."""
+        if source is None:
+            return self.ranker, self._maker
+        if self.strangers is None or not self.strangers.between(source, allowed):
+            return self.crossing_ranker or self.ranker, self._maker
+        key = source.tobytes()
+        if key not in self._views:
+            self._views[key] = self.strangers.view(self.signals, self._traits, source)
+        view = self._views[key]
+        return Bridge(view.names, view.n_shared), replace(self._maker, signals=view, new_items=None)
+
+    def _make(self, batch: Batch, wanted: Wanted, ranker: Ranker, maker: ListMaker | None = None) -> pl.DataFrame:
         """The lists of a batch: by `ranker`, or where they may hold new items alone, by what orders those."""
         new = self._new_items if wanted.allowed is not None else None
         if new is None or not new.only(wanted.allowed):
-            return self._maker.make(batch, wanted, ranker)
+            return (maker or self._maker).make(batch, wanted, ranker)
         found = replace(self._maker, signals=new.signals, new_items=None).make(batch, wanted, new.ranker)
         # what is said of its neighbours brought it: nothing is popular of which nobody has heard
         brought = pl.when(pl.col("source").str.starts_with("popular")).then(pl.lit("text")).otherwise("source")
