@@ -31,8 +31,8 @@ from penchant.pipeline import lay_ground
 from penchant.recommend.attributes import read_facts
 from penchant.recommend.candidates import Candidates
 from penchant.recommend.choose import ndcg
-from penchant.recommend.fit import make_lesson
 from penchant.recommend.fit_signals import fit_signals
+from penchant.recommend.lessons import make_lesson
 from penchant.recommend.past import read_past
 from penchant.recommend.rank import Blend, Both, Lesson, Trees
 from penchant.recommend.windows import Window, past_windows

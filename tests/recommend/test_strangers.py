@@ -91,4 +91,8 @@ def test_popularity_there_and_words_have_their_weights() -> None:
 
 def test_without_texts_lists_follow_the_usual_ranker(apart: Market) -> None:
     mute = replace(apart, space=replace(apart.space, text=None))
-    assert fit_market(mute, method="sum_z", n_windows=1).strangers is None
+    assert fit_market(mute, n_windows=1).strangers is None
+
+
+def test_a_stated_method_ranks_here_too(apart: Market) -> None:
+    assert fit_market(apart, method="popular_30d", n_windows=1).strangers is None

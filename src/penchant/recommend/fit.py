@@ -89,6 +89,7 @@ def fit_recommender(
         untold = PlainSum(UNTESTED, names)  # no past window tells: all signals alike
     if seen.crossings:
         for_crossings = choose(seen.crossings, signals.names, config, seed=seed)
+    bridged = config.method == "auto" and apart.any() and described(traits).any()
     held = [
         Held(lesson, as_listed(ranker, lesson.candidates), more, None if more is None else as_listed(ranker, more))
         for lesson, more, ranker in zip(seen.lessons, seen.others, choice.held, strict=False)  # none for the earliest
@@ -107,7 +108,7 @@ def fit_recommender(
         new_item_report=for_new_items.report if for_new_items else None,
         crossing_ranker=for_crossings.ranker if for_crossings else None,
         crossing_report=for_crossings.report if for_crossings else None,
-        strangers=Strangers(domains_of(items), apart) if apart.any() and described(traits).any() else None,
+        strangers=Strangers(domains_of(items), apart) if bridged else None,
         fused=space.fused.values,
         membership=tree.membership,
         transitions=fit_transitions(events, tree.membership, seed=seed),
