@@ -83,7 +83,7 @@ def recommend(
         parts = loaded.recommend_in_parts(
             asked, k, language=said, why=why, source_domain=source, target_domain=target, **filters
         )
-        _warn_of_unknown(loaded, asked, source)
+        _warn_of_unknown(loaded, asked, source, target)
         if out is not None:
             n_users = len(set(asked)) if asked is not None else len(loaded.user_ids)
             write_result_in_parts(parts, out, n_users, quiet)
@@ -200,7 +200,7 @@ def _tell(table: Any, out: Path | None, json: bool, title: str) -> None:
             show.warn(f"the first {ROWS} of {table.height:,} rows are shown; write all with -o FILE")
 
 
-def _warn_of_unknown(loaded: Any, asked: list[str] | None, source: str | None) -> None:
+def _warn_of_unknown(loaded: Any, asked: list[str] | None, source: str | None, target: str | None) -> None:
     from penchant import show
     from penchant.filters import domain_items
     from penchant.tables import n_liked_of
@@ -210,7 +210,14 @@ def _warn_of_unknown(loaded: Any, asked: list[str] | None, source: str | None) -
     if unknown:
         show.warn(f"{unknown:,} of {len(rows):,} users are unknown to this model: they get what is popular now")
     if source is not None:
-        liked = n_liked_of(loaded, domain_items(loaded.items, source))
+        here = domain_items(loaded.items, source)
+        liked = n_liked_of(loaded, here)
         silent = int((liked[rows[rows >= 0]] == 0).sum())
         if silent:
             show.warn(f"{silent:,} of {len(rows):,} users like nothing of '{source}' yet: they get what is popular now")
+        strangers = loaded.recommender.strangers
+        if target is not None and strangers is not None and strangers.between(here, domain_items(loaded.items, target)):
+            show.warn(
+                f"hardly anybody acts in both '{source}' and '{target}': lists go by what the texts of both say, and "
+                "by what is popular there"
+            )
