@@ -146,6 +146,12 @@ def file_beside(target: Path) -> Iterator[Path]:
         beside.unlink(missing_ok=True)
 
 
+def write_json(value: object, target: Path) -> None:
+    """Write a value as JSON, whole or not at all (`file_beside`)."""
+    with file_beside(target) as beside:
+        beside.write_text(to_json(value), encoding="utf-8")
+
+
 @contextmanager
 def folder_beside(target: Path) -> Iterator[Path]:
     """As `file_beside`, for a folder; what `target` held before is gone afterwards."""

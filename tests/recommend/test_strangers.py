@@ -48,7 +48,8 @@ def test_readers_get_the_films_of_their_own_words(apart: Market, fitted: Recomme
     assert not BOOKS[table["item_row"].to_numpy()].any()
     own = (table["item_row"] % N_GROUPS == table["user_row"] % N_GROUPS).mean()
     assert own > 0.6  # type: ignore[operator]
-    assert set(table["source"].unique()) <= set(fitted.strangers.view(fitted.signals, fitted._traits, BOOKS).names)
+    view = fitted.strangers.view(fitted.signals, fitted._traits, fitted.strangers.named(BOOKS))
+    assert set(table["source"].unique()) <= set(view.names)
 
 
 def test_only_lists_between_strangers_are_made_so(apart: Market, fitted: Recommender) -> None:
@@ -80,7 +81,7 @@ def test_popularity_there_and_words_have_their_weights() -> None:
         np.ones((2, 40), np.bool_),
         draw.normal(size=(2, 40, n_features)).astype(np.float32),
     )
-    bridge = Bridge(names, n_shared=1)
+    bridge = Bridge("bridge", names, n_shared=1)
     columns = np.tile(np.arange(40, dtype=np.int32), (2, 1))
     parts, score = bridge.parts(found, columns), bridge.score(found)
     gap = parts.sum(axis=2) - score

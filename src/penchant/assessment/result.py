@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 import polars.selectors as cs
 
-from penchant.artefacts import file_beside, to_json
+from penchant.artefacts import write_json
 from penchant.assessment.window import OURS
 from penchant.evaluate.groups import brief_groups
 from penchant.evaluate.off_policy import brief_off_policy
@@ -103,5 +103,4 @@ class Evaluation:
             tables["off_policy"] = self.off_policy
         for name, table in tables.items():
             write_table(table, target / f"{name}.csv")
-        with file_beside(target / "evaluation.json") as beside:
-            beside.write_text(to_json(self.to_dict()), encoding="utf-8")
+        write_json(self.to_dict(), target / "evaluation.json")

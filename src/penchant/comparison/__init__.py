@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from penchant.artefacts import file_beside, to_json
+from penchant.artefacts import write_json
 from penchant.comparison.bench import Bench, make_bench
 from penchant.comparison.jobs import POPULARITY
 from penchant.comparison.runner import Job, run_jobs
@@ -93,8 +93,7 @@ class Comparison:
         make_folder(target)
         write_table(self.representations, target / "representations.csv")
         write_table(self.segmentations, target / "segmentations.csv")
-        with file_beside(target / "comparison.json") as beside:
-            beside.write_text(to_json(self.to_dict()), encoding="utf-8")
+        write_json(self.to_dict(), target / "comparison.json")
         write_leaderboard(self, target / "comparison.html")
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from penchant import __version__
-from penchant.artefacts import file_beside, to_json
+from penchant.artefacts import write_json
 from penchant.comparison.bench import Bench
 from penchant.comparison.jobs import measure_clustering, measure_representation
 from penchant.config import RunOptions
@@ -92,8 +92,7 @@ def _measure(bench: Bench, job: Job, kept: Path, run: RunOptions) -> None:
         traceback.print_exc()
         reason = f"failed: {type(error).__name__}: {error}"
         target, result = kept.with_suffix(".failed"), {"method": job.method, "status": reason}
-    with file_beside(target) as beside:
-        beside.write_text(to_json(result), encoding="utf-8")
+    write_json(result, target)
 
 
 def _read(file: Path) -> dict[str, Any] | None:

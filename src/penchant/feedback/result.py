@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from penchant.artefacts import file_beside, to_json
+from penchant.artefacts import write_json
 from penchant.data import Finding
 from penchant.io import make_folder, write_table
 
@@ -112,6 +112,5 @@ class Satisfaction:
             ("answers", self.answers),
         ):
             write_table(table, target / f"{name}.csv")
-        with file_beside(target / "feedback.json") as beside:
-            beside.write_text(to_json(self.to_dict()), encoding="utf-8")
+        write_json(self.to_dict(), target / "feedback.json")
         write_feedback(self, target, language=language)

@@ -73,8 +73,6 @@ def fit_recommender(
         return fit_signals(before, n_items, *told, seed=seed, facts=facts, networks=learned)
 
     fading = (half_lives[0], config.saturation_half_life_days)
-    past = read_past(events, n_items)
-    apart = find_apart(items, past, config)
     seen = read_experience(events, items, text, has_text, fit, networks, config, fading, seed=seed)
     learned = learn(networks, events)
     signals = fit(events, learned)
@@ -89,6 +87,8 @@ def fit_recommender(
         untold = PlainSum(UNTESTED, names)  # no past window tells: all signals alike
     if seen.crossings:
         for_crossings = choose(seen.crossings, signals.names, config, seed=seed)
+    past = read_past(events, n_items)
+    apart = find_apart(items, past, config)
     bridged = config.method == "auto" and apart.any() and described(traits).any()
     held = [
         Held(lesson, as_listed(ranker, lesson.candidates), more, None if more is None else as_listed(ranker, more))

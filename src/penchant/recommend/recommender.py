@@ -338,8 +338,8 @@ class Recommender:
         return item_traits(self.signals.text, labels)
 
     @cached_property
-    def _views(self) -> dict[bytes, Signals]:
-        """Views of `strangers`, by the items of the source: as many as there are domains."""
+    def _views(self) -> dict[tuple[int, ...], Signals]:
+        """Views of `strangers`, by the domains of the source."""
         return {}
 
     @cached_property
@@ -355,11 +355,11 @@ class Recommender:
             return self.ranker, self._maker
         if self.strangers is None or not self.strangers.between(source, allowed):
             return self.crossing_ranker or self.ranker, self._maker
-        key = source.tobytes()
-        if key not in self._views:
-            self._views[key] = self.strangers.view(self.signals, self._traits, source)
-        view = self._views[key]
-        return Bridge(view.names, view.n_shared), replace(self._maker, signals=view, new_items=None)
+        here = self.strangers.named(source)
+        if here not in self._views:
+            self._views[here] = self.strangers.view(self.signals, self._traits, here)
+        view = self._views[here]
+        return Bridge("bridge", view.names, view.n_shared), replace(self._maker, signals=view, new_items=None)
 
     def _make(self, batch: Batch, wanted: Wanted, ranker: Ranker, maker: ListMaker | None = None) -> pl.DataFrame:
         """The lists of a batch: by `ranker`, or where they may hold new items alone, by what orders those."""

@@ -12,56 +12,38 @@ markets and logs that were parted for it (docs/recommendations.md).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+import scipy.sparse as sp
 
 from penchant.config import RecommendConfig
 from penchant.data import BoolArray, FloatArray, IntArray, Items, Parts
-from penchant.recommend.candidates import Candidates, row_spread, standardise
+from penchant.recommend.candidates import Candidates, row_spread
 from penchant.recommend.crossings import domains_of
 from penchant.recommend.new_items import NewItemSignals, described, new_item_signals
 from penchant.recommend.past import Past
-from penchant.recommend.rank import Lesson, PlainSum
+from penchant.recommend.rank import PlainSum
 from penchant.recommend.signals import Signals
 
 POPULARITY = 1.5  # its weight beside all that words lead to
 
 
 @dataclass
-class Bridge:
-    """A ranker: sum of the z-scores of the first `n_shared` signals (equal for all users), POPULARITY times, and of the
-    others; each sum in units of its spread over the user's candidates.
+class Bridge(PlainSum):
+    """The z-scores of the first `n_shared` signals (equal for all users), POPULARITY times, and of the others, summed;
+    each of the two sums in units of its spread over the user's candidates. Made with a view, never saved.
     """
 
-    signal_names: tuple[str, ...]
-    n_shared: int
-    name: str = "bridge"
+    n_shared: int = 0
 
-    def fit(self, lessons: Sequence[Lesson], *, seed: int) -> None:
-        """Nothing to learn."""
-
-    def score(self, candidates: Candidates) -> FloatArray:
-        shared, own = (standardise(one, candidates.valid) for one in self._sums(candidates))
-        return np.asarray(POPULARITY * shared + own, np.float32)
-
-    def parts(self, candidates: Candidates, columns: IntArray) -> FloatArray:
-        out = PlainSum("sum_z", self.signal_names).parts(candidates, columns)
-        n, m = self.n_shared, len(self.signal_names)
-        for place, one in zip((slice(0, n), slice(n, m)), self._sums(candidates), strict=True):
-            out[:, :, place] /= np.maximum(row_spread(one, candidates.valid), 1e-9)[:, :, None]
-        out[:, :, :n] *= POPULARITY
-        return out
-
-    def _sums(self, candidates: Candidates) -> tuple[FloatArray, FloatArray]:
-        """(n, c) each, sums of the z-scores of signals: those equal for all, the others."""
-        z, n, m = candidates.features, self.n_shared, len(self.signal_names)
-        return z[:, :, :n].sum(axis=2), z[:, :, n:m].sum(axis=2)
-
-    def to_parts(self) -> Parts:
-        return Parts({"kind": "bridge", "signal_names": list(self.signal_names), "n_shared": self.n_shared})
+    def _terms(self, candidates: Candidates) -> FloatArray:
+        z, n = candidates.features[:, :, : len(self.signal_names)], self.n_shared
+        halves = ((z[:, :, :n], POPULARITY), (z[:, :, n:], 1.0))
+        units = [weight / np.maximum(row_spread(x.sum(axis=2), candidates.valid), 1e-9) for x, weight in halves]
+        terms = [x * unit[:, :, None] for (x, _), unit in zip(halves, units, strict=True)]
+        return np.concatenate(terms, axis=2, dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -75,17 +57,18 @@ class Strangers:
         """Whether all items of the one side and of the other, (n_items,) each, are of domains apart."""
         if allowed is None:
             return False
-        here, there = np.unique(self.domain[source]), np.unique(self.domain[allowed])
-        some = len(here) > 0 and len(there) > 0 and min(here[0], there[0]) >= 0
-        return bool(some and self.apart[np.ix_(here, there)].all())
+        here, there = self.named(source), self.named(allowed)
+        return bool(here and there and min(*here, *there) >= 0 and self.apart[np.ix_(here, there)].all())
 
-    def view(self, signals: Signals, traits: FloatArray, source: BoolArray) -> NewItemSignals:
-        """The signals as the items of `source` speak for those of all domains apart from theirs."""
-        here = np.unique(self.domain[source])
-        apart = np.flatnonzero(self.apart[here].all(axis=0))
-        return new_item_signals(
-            signals, traits, described(traits) & np.isin(self.domain, apart), np.isin(self.domain, here), heard_of=True
-        )
+    def named(self, items: BoolArray) -> tuple[int, ...]:
+        """The domains of some items, sorted."""
+        return tuple(np.unique(self.domain[items]).tolist())
+
+    def view(self, signals: Signals, traits: FloatArray, here: tuple[int, ...]) -> NewItemSignals:
+        """The signals as the items of some domains speak for those of all domains apart from these."""
+        there = np.flatnonzero(self.apart[list(here)].all(axis=0))
+        known, new = np.isin(self.domain, here), np.isin(self.domain, there)
+        return new_item_signals(signals, traits, described(traits) & new, known, heard_of=True)
 
     def to_parts(self) -> Parts:
         return Parts({}, {"domain": self.domain, "apart": self.apart})
@@ -98,8 +81,11 @@ class Strangers:
 def find_apart(items: Items, past: Past, config: RecommendConfig) -> BoolArray:
     """(d, d) pairs of domains of both of which fewer than `min_window_users` users liked items: none to learn from."""
     domain = domains_of(items)
-    inside = (domain[:, None] == np.arange(int(domain.max(initial=-1)) + 1)).astype(np.float32)
-    acts = np.asarray(past.matrix() @ inside > 0, np.float32)
-    apart = acts.T @ acts < config.min_window_users
+    inside, n_domains = np.flatnonzero(domain >= 0), int(domain.max(initial=-1)) + 1
+    ones = np.ones(len(inside), np.float32)
+    place = sp.csr_array((ones, (inside, domain[inside])), shape=(len(domain), n_domains))
+    acts = sp.csr_array(past.matrix() @ place)
+    acts.data[:] = 1.0
+    apart = (acts.T @ acts).toarray() < config.min_window_users
     np.fill_diagonal(apart, val=False)
     return np.asarray(apart, np.bool_)

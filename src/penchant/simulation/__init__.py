@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from penchant.artefacts import file_beside, to_json
+from penchant.artefacts import write_json
 from penchant.config import Config, RunOptions
 from penchant.errors import ConfigError, did_you_mean
 from penchant.evaluate.interval import quantiles, ratio_draws
@@ -104,8 +104,7 @@ class Simulation:
         make_folder(target)
         write_table(self.by_day, target / "by_day.csv")
         write_table(self.whole, target / "whole.csv")
-        with file_beside(target / "simulation.json") as beside:
-            beside.write_text(to_json(self.to_dict()), encoding="utf-8")
+        write_json(self.to_dict(), target / "simulation.json")
         write_simulation(self, target, language=language)
 
 
